@@ -1,0 +1,29 @@
+# What all of terrazzo's own targets share: warnings, sanitizers, include folder.
+
+add_library(terrazzo_build_flags INTERFACE)
+target_compile_features(terrazzo_build_flags INTERFACE cxx_std_20)
+target_compile_options(terrazzo_build_flags INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor
+                                                      -fvisibility=hidden -fvisibility-inlines-hidden)
+if(TERRAZZO_WERROR)
+  target_compile_options(terrazzo_build_flags INTERFACE -Werror)
+endif()
+if(TERRAZZO_SANITIZE)
+  target_compile_options(terrazzo_build_flags INTERFACE -fsanitize=${TERRAZZO_SANITIZE} -fno-omit-frame-pointer
+                                                        -fno-sanitize-recover=all)
+  target_link_options(terrazzo_build_flags INTERFACE -fsanitize=${TERRAZZO_SANITIZE})
+endif()
+target_compile_definitions(terrazzo_build_flags INTERFACE TERRAZZO_CHECK_LEVEL=${TERRAZZO_CHECK_LEVEL})
+target_include_directories(terrazzo_build_flags INTERFACE ${PROJECT_SOURCE_DIR}/include ${PROJECT_SOURCE_DIR}/src)
+
+# Limits what a shared library shows to the names in a list, one a line.
+function(terrazzo_export_only target list_file)
+  set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${list_file})
+  file(STRINGS ${list_file} names REGEX "^[^#]")
+  list(JOIN names ";\n    " joined)
+  set(script ${CMAKE_CURRENT_BINARY_DIR}/${target}.map)
+  file(WRITE ${script} "{\n  global:\n    ${joined};\n  local:\n    *;\n};\n")
+  if(NOT WIN32 AND NOT APPLE)
+    target_link_options(${target} PRIVATE LINKER:--version-script=${script})
+    set_property(TARGET ${target} APPEND PROPERTY LINK_DEPENDS ${script})
+  endif()
+endfunction()

@@ -1,0 +1,38 @@
+// How a failure is told: `return fail(status::..., "sentence {}", value)` keeps the sentence for the calling thread and
+// hands back the code. No host memory is allocated, so that running out of it can be told too.
+#pragma once
+
+#include <fmt/format.h>
+
+#include <cstddef>
+#include <string_view>
+#include <utility>
+
+#include "terrazzo/status.hpp"
+
+namespace terrazzo::detail {
+
+/// The calling thread's message buffer; longer sentences are cut.
+struct failure_message {
+  static constexpr std::size_t capacity = 2047;
+  char text[capacity + 1];
+};
+[[nodiscard]] failure_message& thread_failure_message() noexcept;
+
+/// Keeps the formatted sentence as the thread's last error message and returns `code`.
+template <typename... Args>
+status fail(status code, fmt::format_string<Args...> format, Args&&... args) noexcept {
+  failure_message& message = thread_failure_message();
+  try {
+    auto result = fmt::format_to_n(message.text, failure_message::capacity, format, std::forward<Args>(args)...);
+    *result.out = '\0';
+  } catch (...) {
+    message.text[0] = '\0';
+  }
+  return code;
+}
+
+/// Prints a number of bytes for people, as in "1.50 GiB" or "512 bytes"; the exact number follows where rounding hid it.
+[[nodiscard]] std::string format_bytes(std::size_t bytes);
+
+}  // namespace terrazzo::detail

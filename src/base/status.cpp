@@ -1,0 +1,59 @@
+#include "terrazzo/status.hpp"
+
+#include "base/bits.hpp"
+#include "base/failure.hpp"
+
+namespace terrazzo {
+
+const char* to_string(status code) noexcept {
+  switch (code) {
+#define TERRAZZO_STATUS_NAME(name, number, sentence) \
+  case status::name: return #name;
+    TERRAZZO_STATUS_CODES(TERRAZZO_STATUS_NAME)
+#undef TERRAZZO_STATUS_NAME
+  }
+  return "unknown";
+}
+
+const char* describe(status code) noexcept {
+  switch (code) {
+#define TERRAZZO_STATUS_SENTENCE(name, number, sentence) \
+  case status::name: return sentence;
+    TERRAZZO_STATUS_CODES(TERRAZZO_STATUS_SENTENCE)
+#undef TERRAZZO_STATUS_SENTENCE
+  }
+  return "not a terrazzo status";
+}
+
+const char* last_error_message() noexcept { return detail::thread_failure_message().text; }
+
+error::error(status code, const std::string& message) : std::runtime_error(message), code_(code) {}
+error::~error() = default;
+
+out_of_memory::out_of_memory(const std::string& message) : message_(message) {}
+out_of_memory::~out_of_memory() = default;
+
+void throw_on_failure(status code) {
+  if (code == status::ok) return;
+  const char* message = last_error_message();
+  if (*message == '\0') message = describe(code);
+  if (code == status::out_of_memory) throw out_of_memory(message);
+  throw error(code, fmt::format("terrazzo: {}", message));
+}
+
+namespace detail {
+
+failure_message& thread_failure_message() noexcept {
+  thread_local failure_message message{};
+  return message;
+}
+
+std::string format_bytes(std::size_t bytes) {
+  if (bytes < 10 * kib) return fmt::format("{} bytes", bytes);
+  if (bytes < 10 * mib) return fmt::format("{:.2f} KiB", static_cast<double>(bytes) / static_cast<double>(kib));
+  if (bytes < 10 * gib) return fmt::format("{:.2f} MiB", static_cast<double>(bytes) / static_cast<double>(mib));
+  return fmt::format("{:.2f} GiB", static_cast<double>(bytes) / static_cast<double>(gib));
+}
+
+}  // namespace detail
+}  // namespace terrazzo
