@@ -1,0 +1,53 @@
+// Settings: how terrazzo behaves, read from PyTorch's config strings, terrazzo's own, or set field by field.
+// The keys' grammar, ranges and meaning stand in one table, src/config/options.hpp.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <limits>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "terrazzo/export.h"
+
+namespace terrazzo {
+
+struct config {
+  static constexpr std::size_t unlimited = std::numeric_limits<std::size_t>::max();
+  static constexpr std::size_t roundup_bucket_count = 16;
+
+  /// Unset or true: one growing address range per device and pool, where the device can; false: plain segments.
+  std::optional<bool> expandable_segments;
+  /// Plain segments of this size or more are never split, and serve only requests of this size or more. Bytes.
+  std::size_t max_split_size_bytes = unlimited;
+  /// How much larger than an oversize request a plain segment may be that serves it whole. Bytes; unset: large_segment_size_bytes.
+  std::optional<std::size_t> max_non_split_rounding_bytes;
+  /// Size of a plain segment made for requests above 1 MiB and below 10 MiB. Bytes, > 10 MiB.
+  std::size_t large_segment_size_bytes = std::size_t{20} << 20;
+  /// Share of the limit above which cached plain segments are released by age; 0: never. [0, 1)
+  double garbage_collection_threshold = 0.0;
+  /// Divisions between powers of two that a request is rounded up to, for sizes from 1 MiB << i on; 0 or 1: 512 B rounding.
+  std::array<std::size_t, roundup_bucket_count> roundup_power2_divisions{};
+  /// Share of the device's memory that terrazzo may hold. [0, 1]
+  double per_process_memory_fraction = 1.0;
+  /// Bytes of device memory that terrazzo may hold, whatever the fraction says.
+  std::size_t limit_bytes = unlimited;
+  /// Bytes of device memory that terrazzo leaves free for what allocates outside it (cuBLAS handles, modules, NCCL).
+  std::size_t headroom_bytes = 0;
+
+  friend bool operator==(const config&, const config&) = default;
+};
+
+/// Reads a string strictly: an unknown key, a value outside its range or a misplaced separator throws `error` with code
+/// invalid_config, the column, the allowed range and the nearest known key. Unmentioned settings keep `base`'s values.
+[[nodiscard]] TERRAZZO_API config parse_config(std::string_view text, const config& base = {});
+
+/// Reads PYTORCH_CUDA_ALLOC_CONF, else PYTORCH_ALLOC_CONF, as PyTorch reads them, then TERRAZZO_ALLOC_CONF strictly, which
+/// wins key by key. Throws `error` as above; the message names the variable.
+[[nodiscard]] TERRAZZO_API config config_from_environment();
+
+/// Prints the settings that differ from the defaults, so that `parse_config` of the result gives them back.
+[[nodiscard]] TERRAZZO_API std::string to_string(const config& settings);
+
+}  // namespace terrazzo
