@@ -1,0 +1,31 @@
+# What `cmake --install` puts where, and what find_package(terrazzo) and pkg-config find there. Paths are relative to the
+# folder the package is found in, so that an installed tree can be moved. Users need neither fmt nor CUDA's headers.
+include(CMakePackageConfigHelpers)
+
+set(terrazzo_cmake_dir ${CMAKE_INSTALL_LIBDIR}/cmake/terrazzo)
+set(terrazzo_softgpu_dir ${CMAKE_INSTALL_LIBDIR}/terrazzo/softgpu)
+
+install(TARGETS terrazzo terrazzo_static EXPORT terrazzo_targets
+        RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR}
+        LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}
+        ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
+install(DIRECTORY include/terrazzo DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+install(FILES LICENSE README.md CHANGELOG.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
+
+# A plug-in for PyTorch: opened by path, never linked.
+if(TARGET terrazzo_torch)
+  set_target_properties(terrazzo_torch PROPERTIES INSTALL_RPATH "$ORIGIN")
+  install(TARGETS terrazzo_torch LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+endif()
+
+install(EXPORT terrazzo_targets NAMESPACE terrazzo:: DESTINATION ${terrazzo_cmake_dir} FILE terrazzoTargets.cmake)
+configure_package_config_file(cmake/terrazzoConfig.cmake.in ${PROJECT_BINARY_DIR}/terrazzoConfig.cmake
+                              INSTALL_DESTINATION ${terrazzo_cmake_dir} PATH_VARS terrazzo_softgpu_dir
+                              NO_CHECK_REQUIRED_COMPONENTS_MACRO)
+write_basic_package_version_file(${PROJECT_BINARY_DIR}/terrazzoConfigVersion.cmake COMPATIBILITY SameMinorVersion)
+install(FILES ${PROJECT_BINARY_DIR}/terrazzoConfig.cmake ${PROJECT_BINARY_DIR}/terrazzoConfigVersion.cmake
+        DESTINATION ${terrazzo_cmake_dir})
+
+file(RELATIVE_PATH terrazzo_pc_prefix /${CMAKE_INSTALL_LIBDIR}/pkgconfig /)
+configure_file(cmake/terrazzo.pc.in ${PROJECT_BINARY_DIR}/terrazzo.pc @ONLY)
+install(FILES ${PROJECT_BINARY_DIR}/terrazzo.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
