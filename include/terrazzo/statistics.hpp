@@ -20,16 +20,16 @@ struct statistics {
   counter reserved_bytes;   ///< device memory taken from the driver
   counter allocations;      ///< live blocks
 
-  std::uint64_t allocation_count = 0;    ///< successful allocations ever
-  std::uint64_t deallocation_count = 0;  ///< blocks freed ever
-  std::uint64_t driver_calls = 0;        ///< calls into the CUDA driver ever
-  std::uint64_t out_of_memory_count = 0; ///< requests that failed for lack of memory
-  std::uint64_t retry_count = 0;         ///< requests that were served only after cached memory was given up
-  std::uint64_t invalid_free_count = 0;  ///< frees refused: foreign pointers and double frees
+  std::uint64_t allocation_count = 0;     ///< successful allocations ever
+  std::uint64_t deallocation_count = 0;   ///< blocks freed ever
+  std::uint64_t driver_calls = 0;         ///< calls into the CUDA driver ever
+  std::uint64_t out_of_memory_count = 0;  ///< requests that failed for lack of memory
+  std::uint64_t retry_count = 0;          ///< requests that were served only after cached memory was given up
+  std::uint64_t invalid_free_count = 0;   ///< frees refused: foreign pointers and double frees
 
-  std::size_t limit_bytes = 0;           ///< what terrazzo may hold on this device
-  std::size_t largest_free_bytes = 0;    ///< the largest request that would need no driver call, over all streams
-  std::size_t segment_count = 0;         ///< plain segments, or reservations of the range
+  std::size_t limit_bytes = 0;         ///< what terrazzo may hold on this device
+  std::size_t largest_free_bytes = 0;  ///< the largest request that would need no driver call, over all streams
+  std::size_t segment_count = 0;       ///< plain segments, or reservations of the range
 };
 
 }  // namespace terrazzo

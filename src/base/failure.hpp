@@ -32,7 +32,8 @@ status fail(status code, fmt::format_string<Args...> format, Args&&... args) noe
   return code;
 }
 
-/// Prints a number of bytes for people, as in "1.50 GiB" or "512 bytes"; the exact number follows where rounding hid it.
+/// Prints a number of bytes for people, as in "1.50 GiB" or "512 bytes"; the exact number follows where rounding hid
+/// it.
 [[nodiscard]] std::string format_bytes(std::size_t bytes);
 
 }  // namespace terrazzo::detail

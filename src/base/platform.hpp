@@ -9,8 +9,8 @@
 #define TERRAZZO_COLD __declspec(noinline)
 #endif
 
-// A thread-local variable read on every allocation: with the initial-exec model the read is one instruction instead of a
-// call into the dynamic loader. glibc and musl keep static TLS to spare for libraries that are loaded later.
+// A thread-local variable read on every allocation: with the initial-exec model the read is one instruction instead of
+// a call into the dynamic loader. glibc and musl keep static TLS to spare for libraries that are loaded later.
 #if (defined(__GNUC__) || defined(__clang__)) && defined(__ELF__)
 #define TERRAZZO_FAST_THREAD_LOCAL thread_local __attribute__((tls_model("initial-exec")))
 #else

@@ -11,7 +11,8 @@ class shared_library {
  public:
   shared_library() = default;
 
-  /// Opens the library at a path, or by name along the system's search path. An empty handle on failure, with `reason` set.
+  /// Opens the library at a path, or by name along the system's search path. An empty handle on failure, with `reason`
+  /// set.
   [[nodiscard]] static shared_library open(const std::string& path_or_name, std::string& reason);
 
   /// Takes a library that the program has loaded already, by name; an empty handle if it has not.

@@ -23,7 +23,8 @@ class spin_lock {
   TERRAZZO_COLD void wait() noexcept {
     do {
       for (int spins = 0; locked_.load(std::memory_order_relaxed); ++spins) {
-        // The holder may have been descheduled: spinning longer than its critical section takes would only burn its core.
+        // The holder may have been descheduled: spinning longer than its critical section takes would only burn its
+        // core.
         if (spins < 128) cpu_relax();
         else std::this_thread::yield();
       }

@@ -8,7 +8,8 @@ namespace terrazzo {
 const char* to_string(status code) noexcept {
   switch (code) {
 #define TERRAZZO_STATUS_NAME(name, number, sentence) \
-  case status::name: return #name;
+  case status::name:                                 \
+    return #name;
     TERRAZZO_STATUS_CODES(TERRAZZO_STATUS_NAME)
 #undef TERRAZZO_STATUS_NAME
   }
@@ -18,7 +19,8 @@ const char* to_string(status code) noexcept {
 const char* describe(status code) noexcept {
   switch (code) {
 #define TERRAZZO_STATUS_SENTENCE(name, number, sentence) \
-  case status::name: return sentence;
+  case status::name:                                     \
+    return sentence;
     TERRAZZO_STATUS_CODES(TERRAZZO_STATUS_SENTENCE)
 #undef TERRAZZO_STATUS_SENTENCE
   }

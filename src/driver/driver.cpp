@@ -32,8 +32,9 @@ status driver::load(const std::string& path, std::shared_ptr<const driver>& resu
   if (!library) {
     return fail(status::driver_not_found, "the CUDA driver '{}'{} cannot be loaded: {}; {}",
                 by_path ? chosen : system_driver, by_path && path.empty() ? " (from TERRAZZO_CUDA_DRIVER)" : "", reason,
-                by_path ? "give the path of a driver library, or leave it unset for the system's"
-                        : "install NVIDIA's driver, or name another, such as the software GPU, in TERRAZZO_CUDA_DRIVER");
+                by_path
+                    ? "give the path of a driver library, or leave it unset for the system's"
+                    : "install NVIDIA's driver, or name another, such as the software GPU, in TERRAZZO_CUDA_DRIVER");
   }
   return load_from([&](const char* name) { return library.symbol(name); }, library.path(), by_path, result);
 }
@@ -68,10 +69,11 @@ status driver::load_from(const symbol_lookup& lookup, const std::string& origin,
 
   if (table.cuDriverGetVersion != nullptr) table.cuDriverGetVersion(&made->version_);
   if (missing_needed != nullptr) {
-    return fail(status::driver_too_old,
-                "the CUDA driver '{}' (version {}) has no function {}, which drivers from {} on have: install a newer driver",
-                origin, made->version_ == 0 ? "unknown" : version_text(made->version_), missing_needed,
-                version_text(missing_since));
+    return fail(
+        status::driver_too_old,
+        "the CUDA driver '{}' (version {}) has no function {}, which drivers from {} on have: install a newer driver",
+        origin, made->version_ == 0 ? "unknown" : version_text(made->version_), missing_needed,
+        version_text(missing_since));
   }
   made->virtual_memory_ = virtual_memory;
   if (!virtual_memory) {  // off as a whole: half a feature would be found out at the worst moment
@@ -92,7 +94,8 @@ status driver::fail_call(const char* function, CUresult result, const std::strin
   const char* name = nullptr;
   const char* sentence = nullptr;
   if (functions_.cuGetErrorName(result, &name) != CUDA_SUCCESS || name == nullptr) name = "unknown CUresult";
-  if (functions_.cuGetErrorString(result, &sentence) != CUDA_SUCCESS || sentence == nullptr) sentence = "no description";
+  if (functions_.cuGetErrorString(result, &sentence) != CUDA_SUCCESS || sentence == nullptr)
+    sentence = "no description";
   return fail(result == CUDA_ERROR_OUT_OF_MEMORY ? status::out_of_memory : status::driver_error,
               "{} failed while {}: {} ({}, {})", function, purpose, name, static_cast<int>(result), sentence);
 }
@@ -103,7 +106,8 @@ status primary_context::retain(std::shared_ptr<const driver> api, int device, pr
   CUresult code = api->call(cuda.cuDeviceGetCount, &count);
   if (code != CUDA_SUCCESS) return api->fail_call("cuDeviceGetCount", code, "counting CUDA devices");
   if (device < 0 || device >= count) {
-    if (count == 0) return fail(status::invalid_device, "device {} does not exist: the driver shows no CUDA device", device);
+    if (count == 0)
+      return fail(status::invalid_device, "device {} does not exist: the driver shows no CUDA device", device);
     return fail(status::invalid_device, "device {} does not exist: devices are 0 to {}", device, count - 1);
   }
   try {

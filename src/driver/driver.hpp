@@ -3,8 +3,8 @@
 // the functions through `driver::call`, which counts them, so that "no driver call" can be shown on any machine.
 //
 //   feature     a group of functions that are all there, or off together
-//   primary     a device's primary context, retained as long as somebody holds it: the one that the CUDA runtime, cuBLAS
-//   context     and PyTorch use, so that addresses are valid in all of them
+//   primary     a device's primary context, retained as long as somebody holds it: the one that the CUDA runtime,
+//   cuBLAS context     and PyTorch use, so that addresses are valid in all of them
 //
 // Invariants: every needed function is non-null; functions of a feature are all null or none is.
 // Threads: a driver is immutable after `load`, its call counter aside. It is never unloaded.
@@ -26,8 +26,8 @@ using symbol_lookup = std::function<void*(const char* name)>;
 
 class driver {
  public:
-  /// Loads and initialises a driver: from `path` if it is not empty, else from TERRAZZO_CUDA_DRIVER if that is set, else the
-  /// system's. Errors: driver_not_found, driver_too_old, driver_error. Cost: opens a library; cuInit.
+  /// Loads and initialises a driver: from `path` if it is not empty, else from TERRAZZO_CUDA_DRIVER if that is set,
+  /// else the system's. Errors: driver_not_found, driver_too_old, driver_error. Cost: opens a library; cuInit.
   [[nodiscard]] static status load(const std::string& path, std::shared_ptr<const driver>& result);
 
   /// Does the same over any source of entry points; `origin` names it in messages.
@@ -95,8 +95,8 @@ class primary_context {
   std::shared_ptr<state> state_;
 };
 
-/// Makes a context current for a scope, and puts back what was current before, none included. The thread's stream-capture
-/// mode is relaxed meanwhile, so that what we do harms no capture of another thread.
+/// Makes a context current for a scope, and puts back what was current before, none included. The thread's
+/// stream-capture mode is relaxed meanwhile, so that what we do harms no capture of another thread.
 class context_scope {
  public:
   explicit context_scope(const primary_context& context) noexcept;

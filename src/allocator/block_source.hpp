@@ -1,0 +1,148 @@
+// Room allocator/: one device's allocator.
+//
+//   device_allocator   finds the stream heap of a request, and walks the ladder when nothing cached fits
+//   stream heap        what one stream owns: its slabs and its front; has its own lock              (stream_heap.hpp)
+//   block source       where large blocks come from, shared by the streams; has its own lock        (this file)
+//     range              the expandable one: one address range that chunks are mapped into          (range.hpp)
+//     plain segments     one cuMemAlloc each, cut by PyTorch's native rules (plain_segments.hpp)
+//
+// Locks, in the order in which they are taken: growth (a mutex; held across driver calls, by misses alone), then a
+// heap's (never two, but in `validate` and the statistics, in the order of the heaps), then the source's. A heap's and
+// a source's are spin locks, and no driver call is made under them: who finds what he needs cached waits for nobody's
+// driver.
+//
+// Stream order: a free block knows the stream that used it last, its `user`. That stream may take it at once. Others
+// may only once the user's work has finished, which `finish_wait` notes by taking the user away: the block is idle.
+//
+// This file: the free blocks of a source, and how they are cut and merged. Both sources differ only in rules and in
+// where new segments come from.
+//
+// Invariants: those of block.hpp; indexed: a block is in the index of its user and pool (idle blocks: in the source's
+// own) exactly if it is free.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <mutex>
+#include <vector>
+
+#include "base/spin_lock.hpp"
+#include "heap/block.hpp"
+#include "heap/free_index.hpp"
+#include "heap/object_pool.hpp"
+#include "heap/slab.hpp"
+#include "memory/device_memory.hpp"
+
+namespace terrazzo::detail {
+
+/// When a free block serves a request, and when what is left of it is cut off. Bytes.
+struct cutting_rules {
+  /// Requests up to this size are served from segments of the small pool.
+  std::size_t small_pool_limit = 0;
+  /// Blocks of this size or more are oversize: they serve oversize requests alone, and whole.
+  std::size_t oversize = std::numeric_limits<std::size_t>::max();
+  /// How much larger than an oversize request the block may be that serves it.
+  std::size_t oversize_slack = 0;
+  /// What is left of a block of the large pool is cut off if it is at least this large.
+  std::size_t least_rest = block_alignment;
+
+  [[nodiscard]] block_pool pool_of(std::size_t bytes) const noexcept {
+    return bytes <= small_pool_limit ? block_pool::small : block_pool::large;
+  }
+  [[nodiscard]] bool may_serve(std::size_t block_bytes, std::size_t bytes) const noexcept {
+    if (bytes < oversize) return block_bytes < oversize;
+    return block_bytes - bytes < oversize_slack;
+  }
+  [[nodiscard]] bool cuts(std::size_t bytes, std::size_t rest, block_pool pool) const noexcept {
+    if (rest == 0) return false;
+    return pool == block_pool::small || (bytes < oversize && rest >= least_rest);
+  }
+};
+
+class block_source {
+ public:
+  block_source(device_memory& memory, const cutting_rules& rules) noexcept : memory_(memory), rules_(rules) {}
+  virtual ~block_source() = default;
+  block_source(const block_source&) = delete;
+  block_source& operator=(const block_source&) = delete;
+
+  /// Takes the best-fitting block that this stream may use; null if none fits. Makes no driver call.
+  [[nodiscard]] block* take(stream_heap& heap, std::size_t bytes, std::size_t alignment) noexcept;
+
+  /// Takes a block back, to be used again by its user. REQUIRES: no other thread knows it.
+  void give(block& freed) noexcept;
+
+  /// Brings device memory and takes a block from it. Driver calls; waits for other misses. `last_try`: what wastes less
+  /// memory is right even if it is slower later. Errors: out_of_memory, driver_error, out_of_host_memory.
+  [[nodiscard]] virtual status grow(stream_heap& heap, std::size_t bytes, std::size_t alignment, bool last_try,
+                                    block*& found) = 0;
+
+  /// Tells what a wait for the device that begins now will have covered; hand it to `finish_wait` afterwards.
+  [[nodiscard]] std::uint64_t begin_wait() noexcept;
+  /// Makes everything idle that was given before `covered`.
+  void finish_wait(std::uint64_t covered) noexcept;
+
+  /// Makes idle memory available for a request of `bytes` that could not be had, in another place or from the driver.
+  virtual void reclaim(std::size_t bytes) noexcept = 0;
+
+  /// Gives idle memory back to the driver until at most `keep_bytes` are held on the device, as far as there is any.
+  virtual void trim(std::size_t keep_bytes) noexcept = 0;
+
+  /// Gives all device memory back, live blocks included; nothing can be taken afterwards. Needs a context_scope.
+  virtual void close() noexcept = 0;
+
+  /// A slab's descriptor; null without host memory. Blocks under slabs are taken and given like any other.
+  [[nodiscard]] slab* new_slab() noexcept;
+  void recycle(slab& unused) noexcept;
+
+  /// Tells the largest free block that a stream used last; null: the largest idle one.
+  [[nodiscard]] std::size_t largest_free_bytes(const stream_heap* heap) const noexcept;
+  [[nodiscard]] std::size_t segment_count() const noexcept;
+
+  /// Checks the invariants; returns the name of the first that is broken, or null. REQUIRES: `growth()` is held, and
+  /// the locks of all heaps are.
+  [[nodiscard]] const char* validate() const;
+
+  /// Calls `visit(const block&)` for every block. REQUIRES: as `validate`.
+  template <typename Visit>
+  void for_each_block(Visit visit) const {
+    const std::lock_guard guard(lock_);
+    for (const segment* each : segments_)
+      for (const block* one = each->first; one != nullptr; one = one->next) visit(*one);
+  }
+
+  /// Serialises misses, and whoever must see no miss under way.
+  [[nodiscard]] std::mutex& growth() noexcept { return growth_; }
+
+ protected:
+  // REQUIRES for all of these: lock_ is held.
+  [[nodiscard]] free_index& index_for(const block& one) noexcept;
+  [[nodiscard]] block* take_locked(stream_heap& heap, std::size_t bytes, std::size_t alignment) noexcept;
+  /// Makes `bytes` at `at` inside a block of no index the program's; what is left becomes free, used last by the
+  /// block's user.
+  [[nodiscard]] block& cut(block& from, std::uintptr_t at, std::size_t bytes, bool keep_rest,
+                           stream_heap& heap) noexcept;
+  /// Puts a block into its index, merged with free neighbours of the same user.
+  void insert(block& freed) noexcept;
+  void add_segment(segment& added);
+  void drop_segment(const segment& gone) noexcept;
+  /// Forgets all segments and the free blocks in them; the address map forgets them too.
+  void drop_all_segments() noexcept;
+  /// What the derived source knows of a segment's blocks beyond the common invariants; null if all is well.
+  [[nodiscard]] virtual const char* validate_block(const block&) const noexcept { return nullptr; }
+
+  device_memory& memory_;
+  const cutting_rules rules_;
+  std::mutex growth_;
+  mutable spin_lock lock_;
+  object_pool<block, &block::next> blocks_;
+  std::vector<segment*> segments_;
+  std::uint64_t clock_ = 0;  // counts what is given: a block's stamp
+
+ private:
+  object_pool<slab, &slab::next, 64> slabs_;
+  free_index idle_[block_pool_count];
+};
+
+}  // namespace terrazzo::detail

@@ -1,0 +1,246 @@
+#include "allocator/device_allocator.hpp"
+
+#include <algorithm>
+
+#include "allocator/plain_segments.hpp"
+#include "allocator/range.hpp"
+#include "base/failure.hpp"
+#include "config/rounding.hpp"
+
+namespace terrazzo::detail {
+namespace {
+
+std::atomic<std::uint64_t> next_allocator_id{1};
+
+/// The heap that this thread used last. Trivial, so that reading it is one load.
+struct cached_heap {
+  std::uint64_t allocator_id;
+  stream_handle stream;
+  stream_heap* heap;
+};
+constinit TERRAZZO_FAST_THREAD_LOCAL cached_heap thread_heap{};
+
+/// What tells streams apart: the handle, but for the two that stand for something else. CU_STREAM_LEGACY (1) is the
+/// null stream; CU_STREAM_PER_THREAD (2) is another stream in each thread.
+std::uint64_t stream_key(stream_handle stream) noexcept {
+  const auto bits = reinterpret_cast<std::uintptr_t>(stream);
+  if (bits == 1) return 0;
+  if (bits != 2) return bits;
+  static std::atomic<std::uint64_t> next_thread{1};
+  thread_local const std::uint64_t thread = next_thread.fetch_add(1, std::memory_order_relaxed);
+  return thread << 2 | 2;  // no handle: those are aligned to more than 4
+}
+
+constexpr std::size_t largest_request = std::size_t{1} << 48;
+
+}  // namespace
+
+device_allocator::device_allocator(const config& settings) noexcept
+    : id_(next_allocator_id.fetch_add(1, std::memory_order_relaxed)), settings_(settings) {}
+
+status device_allocator::open(std::shared_ptr<const driver> api, int device, const config& settings,
+                              std::unique_ptr<device_allocator>& result) {
+  primary_context context;
+  status opened = primary_context::retain(std::move(api), device, context);
+  if (opened != status::ok) return opened;
+  std::unique_ptr<device_allocator> made(new device_allocator(settings));
+  opened = made->memory_.open(context);
+  if (opened != status::ok) return opened;
+  made->memory_.set_headroom(settings.headroom_bytes);
+  made->set_limit(settings.limit_bytes);
+  if (settings.expandable_segments.value_or(true) && made->memory_.has_virtual_memory()) {
+    made->kind_ = segment_kind::expandable;
+    made->source_ = std::make_unique<range>(made->memory_);
+  } else {
+    made->source_ = std::make_unique<plain_segments>(made->memory_, made->settings_);
+  }
+  result = std::move(made);
+  return status::ok;
+}
+
+device_allocator::~device_allocator() { shutdown(); }
+
+void device_allocator::set_limit(std::size_t bytes) noexcept {
+  const auto share =
+      static_cast<std::size_t>(settings_.per_process_memory_fraction * static_cast<double>(memory_.total_bytes()));
+  memory_.set_limit(std::min(bytes, share));
+}
+
+status device_allocator::make_request(std::size_t bytes, std::size_t alignment, request& made) const noexcept {
+  std::size_t rounded = round_request(bytes, settings_.roundup_power2_divisions);
+  if (alignment <= block_alignment && std::has_single_bit(alignment)) [[likely]] {
+    alignment = block_alignment;
+  } else {
+    if (!std::has_single_bit(alignment) || alignment > allocator::max_alignment)
+      return fail(status::invalid_argument, "alignment {} is not allowed: give a power of two from 1 to {}", alignment,
+                  allocator::max_alignment);
+    // Blocks of a power of two lie at multiples of their size, since slabs are aligned to 64 KiB. What is aligned to
+    // more than that cannot lie in a slab.
+    if (rounded <= small_limit_bytes)
+      rounded = alignment <= small_limit_bytes ? std::bit_ceil(std::max(rounded, alignment))
+                                               : small_limit_bytes + block_alignment;
+  }
+  if (rounded <= small_limit_bytes) {
+    const std::size_t size_class = size_class_of(rounded);
+    made = {bytes, size_classes[size_class].slab_bytes, slab_unit_bytes, size_class};
+    return status::ok;
+  }
+  if (bytes > largest_request)
+    return fail(status::out_of_memory, "{} bytes were asked for, more than any device holds", bytes);
+  made = {bytes, rounded, alignment, size_class_count};
+  return status::ok;
+}
+
+status device_allocator::find_heap(stream_handle stream, stream_heap*& heap) noexcept {
+  if (is_shut_down())
+    return fail(status::shut_down, "the allocator of device {} has been shut down", context().device());
+  try {
+    const std::lock_guard guard(heaps_mutex_);
+    stream_heap*& known = heap_by_stream_[stream_key(stream)];
+    if (known == nullptr) {
+      heaps_.push_back(std::make_unique<stream_heap>(*this, *source_, stream));
+      known = heaps_.back().get();
+    }
+    heap = known;
+  } catch (const std::bad_alloc&) {
+    return fail(status::out_of_host_memory, "no host memory for the books of a stream");
+  }
+  thread_heap = {id_, stream, heap};
+  return status::ok;
+}
+
+void* device_allocator::take_cached(stream_heap& heap, const request& wanted) noexcept {
+  const std::lock_guard guard(heap.lock);
+  heap.drain();
+  if (!wanted.is_small()) {
+    block* found = heap.take_large(wanted.block_bytes, wanted.alignment, wanted.requested_bytes);
+    return found != nullptr ? reinterpret_cast<void*>(found->begin()) : nullptr;
+  }
+  void* found = heap.take_small(wanted.size_class, wanted.requested_bytes);
+  if (found != nullptr) [[likely]]
+    return found;
+  block* under = source_->take(heap, wanted.block_bytes, wanted.alignment);
+  if (under == nullptr || !heap.open_slab(wanted.size_class, *under)) return nullptr;
+  return heap.take_small(wanted.size_class, wanted.requested_bytes);
+}
+
+status device_allocator::allocate(std::size_t bytes, stream_handle stream, std::size_t alignment,
+                                  void*& result) noexcept {
+  result = nullptr;
+  stream_heap* heap = thread_heap.heap;
+  if (thread_heap.allocator_id != id_ || thread_heap.stream != stream) [[unlikely]] {
+    const status found = find_heap(stream, heap);
+    if (found != status::ok) return found;
+  }
+  if (bytes == 0) return status::ok;
+  request wanted;
+  const status made = make_request(bytes, alignment, wanted);
+  if (made != status::ok) [[unlikely]]
+    return made;
+  result = take_cached(*heap, wanted);
+  if (result != nullptr) [[likely]]
+    return status::ok;
+  return allocate_on_miss(*heap, wanted, result);
+}
+
+bool device_allocator::location::still_allocated() const noexcept {
+  if (in == nullptr) return large->in_state(block_state::allocated) && large->last_user() == heap;
+  return in->heap.load(std::memory_order_relaxed) == heap && slab::is_allocated(in->record(index)) &&
+         !in->is_remote(index);
+}
+
+status device_allocator::locate(std::uintptr_t address, location& found) const noexcept {
+  const address_map::entry entry = address_map::find(address);
+  switch (entry.what()) {
+    case address_map::kind::slab: {
+      slab* in = entry.as_slab();
+      if (in == nullptr) break;
+      found.heap = in->heap.load(std::memory_order_acquire);
+      found.index = in->index_of(address);
+      if (found.heap == nullptr || &found.heap->owner() != this || found.index == slab::no_index) break;
+      found.in = in;
+      return found.still_allocated() ? status::ok : refuse_double_free(address);
+    }
+    case address_map::kind::block: {
+      found.large = entry.as_block();
+      found.heap = found.large->last_user();
+      if (found.large->begin() != address || found.heap == nullptr || &found.heap->owner() != this) break;
+      return found.still_allocated() ? status::ok : refuse_double_free(address);
+    }
+    default:
+      break;
+  }
+  return refuse(address, entry);
+}
+
+status device_allocator::deallocate(void* pointer) noexcept {
+  if (pointer == nullptr) return status::ok;
+  const auto address = reinterpret_cast<std::uintptr_t>(pointer);
+  location found;
+  const status located = locate(address, found);
+  if (located != status::ok) [[unlikely]]
+    return located;
+  if (found.heap->lock.try_lock()) [[likely]] {
+    const std::lock_guard guard(found.heap->lock, std::adopt_lock);
+    if (found.still_allocated()) [[likely]] {
+      if (found.in != nullptr) found.heap->give_small(*found.in, found.index);
+      else found.heap->give_large(*found.large);
+      return status::ok;
+    }
+  } else {
+    const status left = found.in != nullptr ? found.heap->give_small_remotely(*found.in, found.index)
+                                            : found.heap->give_large_remotely(*found.large);
+    if (left == status::ok) return left;
+  }
+  return refuse_double_free(address);
+}
+
+status device_allocator::find_requested_bytes(const void* pointer, std::size_t& bytes) const noexcept {
+  location found;
+  const status located = locate(reinterpret_cast<std::uintptr_t>(pointer), found);
+  if (located != status::ok) return located;
+  const std::lock_guard guard(found.heap->lock);
+  if (!found.still_allocated()) return refuse_double_free(reinterpret_cast<std::uintptr_t>(pointer));
+  bytes = found.in != nullptr ? slab::requested_of(found.in->record(found.index)) : found.large->requested_bytes;
+  return status::ok;
+}
+
+status device_allocator::refuse_double_free(std::uintptr_t address) const noexcept {
+  invalid_free_count_.fetch_add(1, std::memory_order_relaxed);
+  return fail(status::double_free, "the block at {:#x} has been freed already", address);
+}
+
+status device_allocator::refuse(std::uintptr_t address, address_map::entry entry) const noexcept {
+  if (is_shut_down())
+    return fail(status::shut_down, "the allocator of device {} has been shut down", context().device());
+  const stream_heap* heap = nullptr;
+  if (entry.what() == address_map::kind::slab && entry.as_slab() != nullptr)
+    heap = entry.as_slab()->heap.load(std::memory_order_acquire);
+  if (entry.what() == address_map::kind::block) heap = entry.as_block()->last_user();
+  if (heap != nullptr && &heap->owner() != this) {
+    invalid_free_count_.fetch_add(1, std::memory_order_relaxed);
+    return fail(status::wrong_device,
+                "{:#x} belongs to another allocator (of device {}), not to this one (of device {})", address,
+                heap->owner().context().device(), context().device());
+  }
+  if (entry.was_freed(address)) return refuse_double_free(address);
+  invalid_free_count_.fetch_add(1, std::memory_order_relaxed);
+  return fail(status::foreign_pointer, "{:#x} is not the address of a block of this allocator (of device {})", address,
+              context().device());
+}
+
+void device_allocator::shutdown() noexcept {
+  if (source_ == nullptr) return;
+  const std::lock_guard growth(source_->growth());
+  if (shut_down_.exchange(true)) return;
+  const context_scope scope(context());
+  (void)memory_.wait_for_device();
+  const std::lock_guard guard(heaps_mutex_);
+  for (const auto& heap : heaps_) {
+    const std::lock_guard heap_guard(heap->lock);
+    heap->abandon();
+  }
+  source_->close();
+}
+
+}  // namespace terrazzo::detail

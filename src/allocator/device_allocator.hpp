@@ -1,0 +1,106 @@
+// One device's allocator: finds the stream heap of a request, takes from it what is cached, and walks the ladder when
+// nothing cached fits (ladder.cpp).
+//
+// Steps of an allocation: round the request; the heap, through a one-entry cache of the calling thread; lock it,
+// nothing else; a slab, the front, or the source's free blocks. Only then, with no lock held, the ladder. Steps of a
+// deallocation: the address map tells slab or block; its heap; lock that, or leave the block on its remote list.
+//
+// Threads: all functions but the destructor may be called at any time. After `shutdown` all fail with shut_down.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <unordered_map>
+#include <vector>
+
+#include "allocator/block_source.hpp"
+#include "allocator/stream_heap.hpp"
+#include "heap/address_map.hpp"
+#include "memory/device_memory.hpp"
+#include "terrazzo/allocator.hpp"
+
+namespace terrazzo::detail {
+
+class device_allocator {
+ public:
+  /// Opens the device over a driver. Errors: as the constructor of terrazzo::allocator.
+  [[nodiscard]] static status open(std::shared_ptr<const driver> api, int device, const config& settings,
+                                   std::unique_ptr<device_allocator>& result);
+  ~device_allocator();
+  device_allocator(const device_allocator&) = delete;
+  device_allocator& operator=(const device_allocator&) = delete;
+
+  [[nodiscard]] status allocate(std::size_t bytes, stream_handle stream, std::size_t alignment, void*& result) noexcept;
+  status deallocate(void* pointer) noexcept;
+  [[nodiscard]] status find_requested_bytes(const void* pointer, std::size_t& bytes) const noexcept;
+
+  status trim(std::size_t keep_bytes, std::size_t& given_back) noexcept;
+  void shutdown() noexcept;
+
+  void set_limit(std::size_t bytes) noexcept;
+  void set_headroom(std::size_t bytes) noexcept { memory_.set_headroom(bytes); }
+  [[nodiscard]] statistics stats() const noexcept;
+  void reset_peaks() noexcept;
+  [[nodiscard]] status validate() const noexcept;
+
+  [[nodiscard]] const device_memory& memory() const noexcept { return memory_; }
+  [[nodiscard]] const primary_context& context() const noexcept { return memory_.context(); }
+  [[nodiscard]] const config& settings() const noexcept { return settings_; }
+  [[nodiscard]] segment_kind kind() const noexcept { return kind_; }
+
+ private:
+  /// A request after rounding: what is to be taken from a heap or from the source.
+  struct request {
+    std::size_t requested_bytes;  // as the program said
+    std::size_t block_bytes;      // of a large block; of a slab, if small
+    std::size_t alignment;        // of that block
+    std::size_t size_class;       // size_class_count: large
+    [[nodiscard]] bool is_small() const noexcept { return size_class != size_class_count; }
+  };
+
+  explicit device_allocator(const config& settings) noexcept;
+
+  [[nodiscard]] status make_request(std::size_t bytes, std::size_t alignment, request& made) const noexcept;
+  [[nodiscard]] status find_heap(stream_handle stream, stream_heap*& heap) noexcept;
+  [[nodiscard]] status allocate_rounded(const request& wanted, stream_handle stream, void*& result) noexcept;
+  [[nodiscard]] void* take_cached(stream_heap& heap, const request& wanted) noexcept;
+
+  // The ladder.
+  [[nodiscard]] status allocate_on_miss(stream_heap& heap, const request& wanted, void*& result) noexcept;
+  [[nodiscard]] status grow(stream_heap& heap, const request& wanted, bool last_try, void*& result) noexcept;
+  [[nodiscard]] void* take_any_slab(stream_heap& heap, const request& wanted) noexcept;
+  [[nodiscard]] status wait_for_everything() noexcept;
+  [[nodiscard]] status tell_out_of_memory(const stream_heap& heap, const request& wanted) const noexcept;
+
+  /// A live block, as an address was found to be one; to be checked again under the heap's lock.
+  struct location {
+    stream_heap* heap = nullptr;
+    slab* in = nullptr;  // null: a large block
+    std::uint32_t index = 0;
+    block* large = nullptr;
+    [[nodiscard]] bool still_allocated() const noexcept;
+  };
+  [[nodiscard]] status locate(std::uintptr_t address, location& found) const noexcept;
+  [[nodiscard]] status refuse(std::uintptr_t address, address_map::entry entry) const noexcept;
+  [[nodiscard]] status refuse_double_free(std::uintptr_t address) const noexcept;
+  void flush_all() noexcept;
+  [[nodiscard]] bool is_shut_down() const noexcept { return shut_down_.load(std::memory_order_acquire); }
+
+  const std::uint64_t id_;  // never used twice: what threads cached of an allocator that is gone means nothing
+  const config settings_;
+  segment_kind kind_ = segment_kind::plain;
+  std::atomic<bool> shut_down_{false};
+  device_memory memory_;
+  std::unique_ptr<block_source> source_;
+
+  mutable std::mutex heaps_mutex_;  // guards the next two; taken before any lock of the allocator's but growth
+  std::unordered_map<std::uint64_t, stream_heap*> heap_by_stream_;
+  std::vector<std::unique_ptr<stream_heap>> heaps_;  // never shrinks: a heap's address stays good
+
+  mutable std::atomic<std::uint64_t> invalid_free_count_{0};
+  std::atomic<std::uint64_t> out_of_memory_count_{0};
+  std::atomic<std::uint64_t> retry_count_{0};
+};
+
+}  // namespace terrazzo::detail

@@ -1,0 +1,143 @@
+// The out-of-memory ladder: what is tried, in this order, when nothing cached serves a request. After every rung the
+// cache is searched again.
+//   1. what the heap itself holds back: its remote list, its front, its empty slabs
+//   2. more device memory, within the limit and the headroom
+//   3. a wait for the device: what others have freed becomes everybody's
+//   4. idle memory from other places: chunks moved, or segments released and taken anew
+//   5. for small blocks: a slab of the least size, then room in slabs of larger classes
+// Rungs 2 to 4 hold the growth mutex, so that one thread's misses do not undo another's, and no lock of a fast path.
+
+#include <algorithm>
+
+#include "allocator/device_allocator.hpp"
+#include "base/failure.hpp"
+
+namespace terrazzo::detail {
+
+status device_allocator::allocate_on_miss(stream_heap& heap, const request& wanted, void*& result) noexcept {
+  {
+    const std::lock_guard guard(heap.lock);
+    heap.flush();
+  }
+  const std::lock_guard growth(source_->growth());
+  if (is_shut_down())
+    return fail(status::shut_down, "the allocator of device {} has been shut down", context().device());
+  result = take_cached(heap, wanted);
+  if (result != nullptr) return status::ok;
+
+  const context_scope scope(context());
+  if (scope.result() != status::ok) return scope.result();
+  status grown = grow(heap, wanted, false, result);
+  if (grown != status::out_of_memory) return grown;
+
+  retry_count_.fetch_add(1, std::memory_order_relaxed);
+  const status waited = wait_for_everything();
+  if (waited != status::ok) return waited;
+  result = take_cached(heap, wanted);
+  if (result != nullptr) return status::ok;
+
+  source_->reclaim(wanted.block_bytes);
+  grown = grow(heap, wanted, true, result);
+  if (grown != status::out_of_memory) return grown;
+
+  if (wanted.is_small()) result = take_any_slab(heap, wanted);
+  if (result != nullptr) return status::ok;
+  out_of_memory_count_.fetch_add(1, std::memory_order_relaxed);
+  return tell_out_of_memory(heap, wanted);
+}
+
+status device_allocator::grow(stream_heap& heap, const request& wanted, bool last_try, void*& result) noexcept {
+  block* found = nullptr;
+  const status grown = source_->grow(heap, wanted.block_bytes, wanted.alignment, last_try, found);
+  if (grown != status::ok) return grown;
+  const std::lock_guard guard(heap.lock);
+  if (!wanted.is_small()) {
+    heap.hand_out(*found, wanted.requested_bytes);
+    result = reinterpret_cast<void*>(found->begin());
+    return status::ok;
+  }
+  if (!heap.open_slab(wanted.size_class, *found))
+    return fail(status::out_of_host_memory, "no host memory for the books of a slab");
+  result = heap.take_small(wanted.size_class, wanted.requested_bytes);
+  return status::ok;
+}
+
+void* device_allocator::take_any_slab(stream_heap& heap, const request& wanted) noexcept {
+  const std::lock_guard guard(heap.lock);
+  block* under = source_->take(heap, slab_unit_bytes, slab_unit_bytes);
+  if (under != nullptr && heap.open_slab(wanted.size_class, *under))
+    return heap.take_small(wanted.size_class, wanted.requested_bytes);
+  // An aligned request has a power of two for its class: only such classes keep the alignment.
+  const std::size_t bytes = size_classes[wanted.size_class].block_bytes;
+  for (std::size_t larger = wanted.size_class + 1; larger < size_class_count; ++larger) {
+    if (std::has_single_bit(bytes) && !std::has_single_bit(size_classes[larger].block_bytes)) continue;
+    void* found = heap.take_small(larger, wanted.requested_bytes);
+    if (found != nullptr) return found;
+  }
+  return nullptr;
+}
+
+void device_allocator::flush_all() noexcept {
+  const std::lock_guard guard(heaps_mutex_);
+  for (const auto& heap : heaps_) {
+    const std::lock_guard heap_guard(heap->lock);
+    heap->flush();
+  }
+}
+
+status device_allocator::wait_for_everything() noexcept {
+  flush_all();
+  const std::uint64_t covered = source_->begin_wait();
+  const status waited = memory_.wait_for_device();
+  if (waited == status::ok) source_->finish_wait(covered);
+  return waited;
+}
+
+status device_allocator::trim(std::size_t keep_bytes, std::size_t& given_back) noexcept {
+  given_back = 0;
+  const std::lock_guard growth(source_->growth());
+  if (is_shut_down())
+    return fail(status::shut_down, "the allocator of device {} has been shut down", context().device());
+  const context_scope scope(context());
+  if (scope.result() != status::ok) return scope.result();
+  const std::size_t before = memory_.held_bytes();
+  const status waited = wait_for_everything();
+  if (waited != status::ok) return waited;
+  source_->trim(keep_bytes);
+  given_back = before - memory_.held_bytes();
+  return status::ok;
+}
+
+status device_allocator::tell_out_of_memory(const stream_heap& heap, const request& wanted) const noexcept {
+  std::size_t free_bytes = 0;
+  const bool free_known = memory_.query_free_bytes(free_bytes) == status::ok;
+  const std::size_t held = memory_.held_bytes();
+  const std::size_t limit = memory_.limit_bytes();
+  const statistics now = stats();
+  const std::size_t unused = held - std::min(held, now.allocated_bytes.current);
+  const std::size_t largest = std::max(source_->largest_free_bytes(nullptr), source_->largest_free_bytes(&heap));
+
+  const char* advice = "free blocks, or use a smaller batch, context or model";
+  if (held + wanted.block_bytes > limit && limit < memory_.total_bytes())
+    advice = "raise the limit (limit_mb or per_process_memory_fraction), or free blocks";
+  else if (memory_.headroom_bytes() != 0 && free_known && free_bytes >= wanted.block_bytes)
+    advice = "lower the headroom (headroom_mb), or free blocks";
+  else if (free_known && memory_.total_bytes() - std::min(memory_.total_bytes(), free_bytes) > 2 * held)
+    advice = "see which other processes or libraries hold the device's memory";
+  else if (kind_ == segment_kind::plain && memory_.has_virtual_memory() && unused >= wanted.block_bytes)
+    advice = "set expandable_segments:True, which needs no contiguous piece of memory";
+  try {
+    return fail(
+        status::out_of_memory,
+        "out of memory on device {}: {} were asked for; of {} in all, {} are free, {} are held by terrazzo "
+        "(limit {}) of which {} are allocated and {} are not; the largest free run for this stream is {}. To try: {}",
+        context().device(), format_bytes(wanted.requested_bytes), format_bytes(memory_.total_bytes()),
+        free_known ? format_bytes(free_bytes) : "an unknown number", format_bytes(held), format_bytes(limit),
+        format_bytes(now.allocated_bytes.current), format_bytes(unused), format_bytes(largest), advice);
+  } catch (const std::bad_alloc&) {
+    return fail(status::out_of_memory, "out of memory on device {}: {} bytes were asked for", context().device(),
+                wanted.requested_bytes);
+  }
+}
+
+}  // namespace terrazzo::detail

@@ -1,0 +1,50 @@
+// Plain segments: the source for devices without virtual memory management, and for `expandable_segments:False`. Each
+// segment is one cuMemAlloc, cut by the rules of PyTorch's native allocator, so that a program needs no more memory
+// here than there:
+//
+//   request          segment                         pool
+//   up to 1 MiB      2 MiB                           small
+//   below 10 MiB     large_segment_size_mb (20 MiB)  large
+//   from 10 MiB on   rounded up to 2 MiB             large
+//
+// Differences, each for less memory: a segment that does not fit into what is left is tried once more at the request's
+// own size; what a wait has made idle serves every stream; and the cache is searched again after every step. Source:
+// c10/cuda/CUDACachingAllocator.cpp, PyTorch 2.15.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "allocator/block_source.hpp"
+#include "terrazzo/config.hpp"
+
+namespace terrazzo::detail {
+
+class plain_segments final : public block_source {
+ public:
+  plain_segments(device_memory& memory, const config& settings) noexcept;
+
+  [[nodiscard]] status grow(stream_heap& heap, std::size_t bytes, std::size_t alignment, bool last_try,
+                            block*& found) override;
+  void reclaim(std::size_t bytes) noexcept override;
+  void trim(std::size_t keep_bytes) noexcept override;
+  void close() noexcept override;
+
+ private:
+  struct piece : segment {
+    std::uintptr_t driver_address = 0;  // as cuMemAlloc gave it, and what it was asked for
+    std::size_t driver_bytes = 0;
+  };
+
+  [[nodiscard]] status add_piece(stream_heap& heap, std::size_t segment_bytes, std::size_t bytes, std::size_t alignment,
+                                 block*& found);
+  void collect_garbage() noexcept;
+  /// Gives unsplit idle segments back that `chosen(block)` picks, until `enough()`; returns how many.
+  template <typename Chosen, typename Enough>
+  std::size_t release(Chosen chosen, Enough enough) noexcept;
+
+  const config settings_;
+  std::vector<std::unique_ptr<piece>> pieces_;  // guarded by growth_
+};
+
+}  // namespace terrazzo::detail

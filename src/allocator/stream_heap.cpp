@@ -1,0 +1,139 @@
+#include "allocator/stream_heap.hpp"
+
+#include "heap/address_map.hpp"
+
+namespace terrazzo::detail {
+
+void stream_heap::list(slab& has_room) noexcept {
+  slab*& head = partial_[has_room.size_class];
+  has_room.prev = nullptr;
+  has_room.next = head;
+  if (head != nullptr) head->prev = &has_room;
+  head = &has_room;
+}
+
+void stream_heap::unlist(slab& full) noexcept {
+  if (full.prev != nullptr) full.prev->next = full.next;
+  else partial_[full.size_class] = full.next;
+  if (full.next != nullptr) full.next->prev = full.prev;
+  full.prev = full.next = nullptr;
+}
+
+bool stream_heap::open_slab(std::size_t size_class, block& under) noexcept {
+  slab* made = source_.new_slab();
+  if (made == nullptr) {
+    source_.give(under);
+    return false;
+  }
+  made->open(under, size_class, this);
+  under.slab_on_top = made;
+  address_map::set_slab(*made, under.bytes);
+  list(*made);
+  return true;
+}
+
+void stream_heap::close_slab(slab& empty) noexcept {
+  // A thread that freed a block twice may still have this slab on the remote list: it must stay what it is until
+  // drained.
+  if (empty.queued.load(std::memory_order_relaxed)) return;
+  unlist(empty);
+  block& under = *empty.backing;
+  empty.heap.store(nullptr, std::memory_order_relaxed);
+  address_map::set_freed_slab(under.begin(), under.bytes);
+  source_.give(under);
+  source_.recycle(empty);
+}
+
+status stream_heap::give_small_remotely(slab& to, std::uint32_t index) noexcept {
+  const std::uint64_t bit = std::uint64_t{1} << (index % 64);
+  if ((to.remote[index / 64].fetch_or(bit, std::memory_order_acq_rel) & bit) != 0) return status::double_free;
+  if (to.queued.exchange(true, std::memory_order_acq_rel)) return status::ok;
+  slab* head = remote_slabs_.load(std::memory_order_relaxed);
+  do to.remote_next = head;
+  while (!remote_slabs_.compare_exchange_weak(head, &to, std::memory_order_release, std::memory_order_relaxed));
+  return status::ok;
+}
+
+status stream_heap::give_large_remotely(block& freed) noexcept {
+  block_state expected = block_state::allocated;
+  if (!freed.state.compare_exchange_strong(expected, block_state::remote, std::memory_order_acq_rel))
+    return status::double_free;
+  block* head = remote_blocks_.load(std::memory_order_relaxed);
+  do freed.right = head;
+  while (!remote_blocks_.compare_exchange_weak(head, &freed, std::memory_order_release, std::memory_order_relaxed));
+  return status::ok;
+}
+
+void stream_heap::drain_lists() noexcept {
+  for (block* freed = remote_blocks_.exchange(nullptr, std::memory_order_acquire); freed != nullptr;) {
+    block* next = freed->right;
+    freed->right = nullptr;
+    give_large(*freed);
+    freed = next;
+  }
+  for (slab* touched = remote_slabs_.exchange(nullptr, std::memory_order_acquire); touched != nullptr;) {
+    slab* next = touched->remote_next;
+    // Off the list first: a thread that sets a bit from here on puts the slab on it again.
+    touched->queued.store(false, std::memory_order_release);
+    std::uint64_t bits[slab_max_blocks / 64];
+    const auto for_each_bit = [&](auto visit) {
+      for (std::uint32_t word = 0; word < slab_max_blocks / 64; ++word)
+        for (std::uint64_t rest = bits[word]; rest != 0; rest &= rest - 1)
+          visit(word, static_cast<std::uint32_t>(std::countr_zero(rest)));
+    };
+    for (std::uint32_t word = 0; word < slab_max_blocks / 64; ++word)
+      bits[word] = touched->remote[word].exchange(0, std::memory_order_acq_rel);
+    // First what two threads freed at once, as can be seen only now: the slab may close with the last block given.
+    for_each_bit([&](std::uint32_t word, std::uint32_t bit) {
+      if (slab::is_allocated(touched->record(word * 64 + bit))) return;
+      bits[word] &= ~(std::uint64_t{1} << bit);
+      count_invalid_free();
+    });
+    for_each_bit([&](std::uint32_t word, std::uint32_t bit) { give_small(*touched, word * 64 + bit); });
+    touched = next;
+  }
+}
+
+void stream_heap::flush() noexcept {
+  drain();
+  for (block* one = front_.take_any(); one != nullptr; one = front_.take_any()) source_.give(*one);
+  for (slab*& head : partial_) {
+    for (slab* one = head; one != nullptr;) {
+      slab* next = one->next;
+      if (one->used == 0) close_slab(*one);
+      one = next;
+    }
+  }
+}
+
+void stream_heap::reset_peaks() noexcept {
+  counters_.requested_peak = counters_.requested_bytes;
+  counters_.allocated_peak = counters_.allocated_bytes;
+  counters_.live_peak = counters_.live_count;
+}
+
+void stream_heap::abandon() noexcept {
+  partial_.fill(nullptr);
+  front_ = front();
+  for (free_index& each : runs) each = free_index();
+  remote_slabs_.store(nullptr, std::memory_order_relaxed);
+  remote_blocks_.store(nullptr, std::memory_order_relaxed);
+  counters_.requested_bytes = counters_.allocated_bytes = counters_.live_count = 0;
+}
+
+const char* stream_heap::validate() const noexcept {
+  for (std::size_t size_class = 0; size_class < size_class_count; ++size_class) {
+    const slab* before = nullptr;
+    for (const slab* one = partial_[size_class]; one != nullptr; before = one, one = one->next) {
+      if (one->prev != before || one->size_class != size_class) return "slab.list";
+      if (one->used >= one->capacity) return "slab.listed";
+    }
+  }
+  const char* broken = nullptr;
+  front_.for_each([&](const block& one) {
+    if (!one.in_state(block_state::front) || one.last_user() != this) broken = "front.state";
+  });
+  return broken;
+}
+
+}  // namespace terrazzo::detail

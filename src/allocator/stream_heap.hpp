@@ -1,0 +1,162 @@
+// A stream heap: what one stream of a device owns. Small blocks come from its slabs, one list of partly used slabs for
+// each size class; large ones from its front, else from the source.
+//
+// Freed by another thread while the lock is taken: the block goes on the remote list, one atomic push, and is freed by
+// whoever takes the lock for this heap next. So nobody waits for a thread that was descheduled with the lock.
+//
+// Invariants: counted: the counters equal what slabs and blocks say; listed: as in slab.hpp.
+// Everything is guarded by `lock`, but for the remote lists and `runs`, which the source guards.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+#include "allocator/block_source.hpp"
+#include "base/platform.hpp"
+#include "base/spin_lock.hpp"
+#include "heap/front.hpp"
+#include "heap/size_class.hpp"
+#include "heap/slab.hpp"
+#include "terrazzo/stream.hpp"
+
+namespace terrazzo::detail {
+
+class device_allocator;
+
+/// A heap's share of the statistics. Bytes and counts.
+struct heap_counters {
+  std::size_t requested_bytes = 0;
+  std::size_t requested_peak = 0;
+  std::size_t allocated_bytes = 0;
+  std::size_t allocated_peak = 0;
+  std::size_t live_count = 0;
+  std::size_t live_peak = 0;
+  std::uint64_t allocation_count = 0;
+  std::uint64_t deallocation_count = 0;
+  std::uint64_t invalid_free_count = 0;
+};
+
+class alignas(64) stream_heap {
+ public:
+  stream_heap(const device_allocator& owner, block_source& source, stream_handle stream) noexcept
+      : owner_(owner), source_(source), stream_(stream) {}
+  stream_heap(const stream_heap&) = delete;
+  stream_heap& operator=(const stream_heap&) = delete;
+
+  [[nodiscard]] const device_allocator& owner() const noexcept { return owner_; }
+  [[nodiscard]] stream_handle stream() const noexcept { return stream_; }
+
+  // REQUIRES for all from here on, if not said otherwise: `lock` is held.
+
+  /// Takes a small block from a slab; null if the class has none free.
+  [[nodiscard]] TERRAZZO_ALWAYS_INLINE void* take_small(std::size_t size_class, std::size_t requested_bytes) noexcept {
+    slab* from = partial_[size_class];
+    if (from == nullptr) return nullptr;
+    const std::uint32_t index = from->take(requested_bytes);
+    if (from->used == from->capacity) unlist(*from);
+    count_allocated(requested_bytes, from->block_bytes);
+    return reinterpret_cast<void*>(from->address_of(index));
+  }
+
+  /// Frees a small block. REQUIRES: it is allocated.
+  TERRAZZO_ALWAYS_INLINE void give_small(slab& to, std::uint32_t index) noexcept {
+    count_freed(slab::requested_of(to.record(index)), to.block_bytes);
+    to.put(index);
+    if (to.used + 1 == to.capacity) list(to);
+    // The last partial slab of its class stays, so that a program that lives at a slab's edge does not open one each
+    // time.
+    if (to.used == 0 && (to.next != nullptr || partial_[to.size_class] != &to)) close_slab(to);
+  }
+
+  /// Takes a large block from the front, else from the source; null if neither has one. Makes no driver call.
+  [[nodiscard]] TERRAZZO_ALWAYS_INLINE block* take_large(std::size_t bytes, std::size_t alignment,
+                                                         std::size_t requested_bytes) noexcept {
+    block* found = front_.take(bytes, alignment);
+    if (found != nullptr) found->set_state(block_state::allocated);
+    else if (found = source_.take(*this, bytes, alignment); found == nullptr) return nullptr;
+    hand_out(*found, requested_bytes);
+    return found;
+  }
+
+  /// Counts a block that the source has given as the program's.
+  TERRAZZO_ALWAYS_INLINE void hand_out(block& given, std::size_t requested_bytes) noexcept {
+    given.requested_bytes = requested_bytes;
+    count_allocated(requested_bytes, given.bytes);
+  }
+
+  /// Frees a large block into the front. REQUIRES: it is in state allocated or remote, and this heap's.
+  TERRAZZO_ALWAYS_INLINE void give_large(block& freed) noexcept {
+    count_freed(freed.requested_bytes, freed.bytes);
+    freed.set_state(block_state::front);
+    block* pushed_out = front_.put(freed);
+    if (pushed_out != nullptr) source_.give(*pushed_out);
+  }
+
+  /// Opens a slab on a block of the source's; false without host memory, and the block is given back.
+  [[nodiscard]] bool open_slab(std::size_t size_class, block& under) noexcept;
+
+  /// Frees what other threads have put on the remote lists.
+  TERRAZZO_ALWAYS_INLINE void drain() noexcept {
+    if (remote_slabs_.load(std::memory_order_relaxed) != nullptr ||
+        remote_blocks_.load(std::memory_order_relaxed) != nullptr)
+      drain_lists();
+  }
+
+  /// Gives the front, empty slabs and what is remote back to the source, merged with what lies beside it.
+  void flush() noexcept;
+
+  /// Without the lock. Puts a small block on the remote list; double_free if it is there already.
+  [[nodiscard]] status give_small_remotely(slab& to, std::uint32_t index) noexcept;
+  /// Without the lock. Puts a large block on the remote list; double_free unless it is allocated.
+  [[nodiscard]] status give_large_remotely(block& freed) noexcept;
+
+  [[nodiscard]] const heap_counters& counters() const noexcept { return counters_; }
+  void count_invalid_free() noexcept { ++counters_.invalid_free_count; }
+  void reset_peaks() noexcept;
+
+  /// Forgets all slabs and blocks, whose memory is about to go.
+  void abandon() noexcept;
+
+  /// Checks the slabs and the front; returns the name of the first broken invariant, or null.
+  [[nodiscard]] const char* validate() const noexcept;
+
+  mutable spin_lock lock;
+  /// Free blocks that this stream used last, by pool. Guarded by the source's lock.
+  free_index runs[block_pool_count];
+
+ private:
+  void list(slab& has_room) noexcept;
+  void unlist(slab& full) noexcept;
+  void close_slab(slab& empty) noexcept;
+  void drain_lists() noexcept;
+
+  TERRAZZO_ALWAYS_INLINE void count_allocated(std::size_t requested_bytes, std::size_t block_bytes) noexcept {
+    heap_counters& now = counters_;
+    now.requested_bytes += requested_bytes;
+    now.allocated_bytes += block_bytes;
+    ++now.live_count;
+    ++now.allocation_count;
+    if (now.requested_bytes > now.requested_peak) now.requested_peak = now.requested_bytes;
+    if (now.allocated_bytes > now.allocated_peak) now.allocated_peak = now.allocated_bytes;
+    if (now.live_count > now.live_peak) now.live_peak = now.live_count;
+  }
+  TERRAZZO_ALWAYS_INLINE void count_freed(std::size_t requested_bytes, std::size_t block_bytes) noexcept {
+    counters_.requested_bytes -= requested_bytes;
+    counters_.allocated_bytes -= block_bytes;
+    --counters_.live_count;
+    ++counters_.deallocation_count;
+  }
+
+  const device_allocator& owner_;
+  block_source& source_;
+  const stream_handle stream_;
+  std::atomic<slab*> remote_slabs_{nullptr};
+  std::atomic<block*> remote_blocks_{nullptr};
+  heap_counters counters_;
+  front front_;
+  std::array<slab*, size_class_count> partial_{};
+};
+
+}  // namespace terrazzo::detail

@@ -1,0 +1,210 @@
+#include "memory/device_memory.hpp"
+
+#include <algorithm>
+
+#include "base/bits.hpp"
+#include "base/failure.hpp"
+
+namespace terrazzo::detail {
+
+status device_memory::open(const primary_context& context) {
+  context_ = context;
+  const context_scope scope(context_);
+  if (scope.result() != status::ok) return scope.result();
+  const driver& cuda = api();
+  const CUresult code = cuda.call(cuda.functions().cuDeviceTotalMem_v2, &total_bytes_, context_.device_handle());
+  if (code != CUDA_SUCCESS) return cuda.fail_call("cuDeviceTotalMem", code, "asking the device for its memory");
+  limit_bytes_ = total_bytes_;
+
+  if (!cuda.has_virtual_memory()) {
+    virtual_memory_reason_ = "the driver has no virtual memory management (cuMemCreate and its kin, from 10.2 on)";
+  } else if (try_virtual_memory() == status::ok) {
+    virtual_memory_ = true;
+  } else {
+    virtual_memory_reason_ = last_error_message();
+  }
+  held_peak_ = 0;
+  return status::ok;
+}
+
+status device_memory::try_virtual_memory() noexcept {
+  const driver& cuda = api();
+  const CUmemAllocationProp properties = chunk_properties();
+  std::size_t granularity = 0;
+  const CUresult code = cuda.call(cuda.functions().cuMemGetAllocationGranularity, &granularity, &properties,
+                                  CU_MEM_ALLOC_GRANULARITY_MINIMUM);
+  if (code != CUDA_SUCCESS)
+    return cuda.fail_call("cuMemGetAllocationGranularity", code, "asking how large a chunk must be");
+  if (granularity == 0 || !std::has_single_bit(granularity))
+    return fail(status::not_supported, "the driver's granularity of {} bytes is no power of two", granularity);
+  chunk_bytes_ = std::max(granularity, 2 * mib);
+
+  std::vector<chunk_handle> chunks;
+  try {
+    chunks.reserve(1);
+  } catch (const std::bad_alloc&) {
+    return fail(status::out_of_host_memory, "no host memory to try virtual memory management");
+  }
+  std::uintptr_t address = 0;
+  status result = reserve(chunk_bytes_, address);
+  if (result != status::ok) return result;
+  result = create_chunks(1, chunks);
+  if (result == status::ok) {
+    result = map(address, chunks.data(), 1);
+    if (result == status::ok) result = unmap(address, chunk_bytes_);
+    release_chunk(chunks[0]);
+  }
+  unreserve(address, chunk_bytes_);
+  return result;
+}
+
+CUmemAllocationProp device_memory::chunk_properties() const noexcept {
+  CUmemAllocationProp properties{};
+  properties.type = CU_MEM_ALLOCATION_TYPE_PINNED;
+  properties.location.type = CU_MEM_LOCATION_TYPE_DEVICE;
+  properties.location.id = context_.device();
+  // No flag and no handle type that was not asked for: gpuDirectRDMACapable breaks set-access under WSL2, file
+  // descriptors slowed 525 drivers (facts told by pytorch #192330 and PR #130890).
+  return properties;
+}
+
+status device_memory::query_free_bytes(std::size_t& bytes) const noexcept {
+  std::size_t total = 0;
+  const CUresult code = api().call(api().functions().cuMemGetInfo_v2, &bytes, &total);
+  if (code != CUDA_SUCCESS) return api().fail_call("cuMemGetInfo", code, "asking for the device's free memory");
+  return status::ok;
+}
+
+status device_memory::wait_for_device() const noexcept {
+  const CUresult code = api().call(api().functions().cuCtxSynchronize);
+  if (code != CUDA_SUCCESS) return api().fail_call("cuCtxSynchronize", code, "waiting for the device's work");
+  return status::ok;
+}
+
+status device_memory::admit(std::size_t bytes) noexcept {
+  const std::size_t limit = limit_bytes();
+  std::size_t held = held_bytes();
+  do {
+    if (bytes > limit || held > limit - bytes) {
+      return fail(status::out_of_memory, "{} bytes more would exceed the limit of {} bytes: {} are held", bytes, limit,
+                  held);
+    }
+  } while (!held_bytes_.compare_exchange_weak(held, held + bytes, std::memory_order_relaxed));
+
+  const std::size_t headroom = headroom_bytes();
+  if (headroom != 0) {
+    std::size_t free = 0;
+    status result = query_free_bytes(free);
+    if (result == status::ok && (free < headroom || free - headroom < bytes)) {
+      result = fail(status::out_of_memory, "{} bytes more would leave less than the headroom of {} bytes: {} are free",
+                    bytes, headroom, free);
+    }
+    if (result != status::ok) {
+      dismiss(bytes);
+      return result;
+    }
+  }
+  return status::ok;
+}
+
+namespace {
+void raise_to(std::atomic<std::size_t>& peak, std::size_t value) noexcept {
+  std::size_t known = peak.load(std::memory_order_relaxed);
+  while (known < value && !peak.compare_exchange_weak(known, value, std::memory_order_relaxed)) {
+  }
+}
+}  // namespace
+
+status device_memory::allocate_plain(std::size_t bytes, std::uintptr_t& address) noexcept {
+  const status admitted = admit(bytes);
+  if (admitted != status::ok) return admitted;
+  CUdeviceptr made = 0;
+  const CUresult code = api().call(api().functions().cuMemAlloc_v2, &made, bytes);
+  if (code != CUDA_SUCCESS) {
+    dismiss(bytes);
+    return api().fail_call("cuMemAlloc", code, "taking a segment");
+  }
+  raise_to(held_peak_, held_bytes());
+  address = static_cast<std::uintptr_t>(made);
+  return status::ok;
+}
+
+status device_memory::free_plain(std::uintptr_t address, std::size_t bytes) noexcept {
+  const CUresult code = api().call(api().functions().cuMemFree_v2, static_cast<CUdeviceptr>(address));
+  if (code != CUDA_SUCCESS) return api().fail_call("cuMemFree", code, "giving a segment back");
+  dismiss(bytes);
+  return status::ok;
+}
+
+status device_memory::create_chunks(std::size_t count, std::vector<chunk_handle>& chunks) noexcept {
+  const status admitted = admit(count * chunk_bytes_);
+  if (admitted != status::ok) return admitted;
+  const CUmemAllocationProp properties = chunk_properties();
+  const std::size_t before = chunks.size();
+  for (std::size_t made = 0; made < count; ++made) {
+    chunk_handle chunk = 0;
+    const CUresult code = api().call(api().functions().cuMemCreate, &chunk, chunk_bytes_, &properties, 0ull);
+    if (code == CUDA_SUCCESS) {
+      chunks.push_back(chunk);
+      continue;
+    }
+    dismiss((count - made) * chunk_bytes_);
+    for (; chunks.size() > before; chunks.pop_back()) release_chunk(chunks.back());
+    return api().fail_call("cuMemCreate", code, "making a chunk");
+  }
+  raise_to(held_peak_, held_bytes());
+  return status::ok;
+}
+
+status device_memory::release_chunk(chunk_handle chunk) noexcept {
+  const CUresult code = api().call(api().functions().cuMemRelease, chunk);
+  if (code != CUDA_SUCCESS) return api().fail_call("cuMemRelease", code, "giving a chunk back");
+  dismiss(chunk_bytes_);
+  return status::ok;
+}
+
+status device_memory::reserve(std::size_t bytes, std::uintptr_t& address) noexcept {
+  CUdeviceptr made = 0;
+  const CUresult code =
+      api().call(api().functions().cuMemAddressReserve, &made, bytes, chunk_bytes_, CUdeviceptr{0}, 0ull);
+  if (code != CUDA_SUCCESS) return api().fail_call("cuMemAddressReserve", code, "reserving addresses");
+  address = static_cast<std::uintptr_t>(made);
+  return status::ok;
+}
+
+status device_memory::unreserve(std::uintptr_t address, std::size_t bytes) noexcept {
+  const CUresult code = api().call(api().functions().cuMemAddressFree, static_cast<CUdeviceptr>(address), bytes);
+  if (code != CUDA_SUCCESS) return api().fail_call("cuMemAddressFree", code, "giving reserved addresses back");
+  return status::ok;
+}
+
+status device_memory::map(std::uintptr_t address, const chunk_handle* chunks, std::size_t count) noexcept {
+  const driver_functions& cuda = api().functions();
+  const CUdeviceptr begin = static_cast<CUdeviceptr>(address);
+  for (std::size_t i = 0; i < count; ++i) {
+    const CUresult code =
+        api().call(cuda.cuMemMap, begin + i * chunk_bytes_, chunk_bytes_, std::size_t{0}, chunks[i], 0ull);
+    if (code == CUDA_SUCCESS) continue;
+    if (i != 0) api().call(cuda.cuMemUnmap, begin, i * chunk_bytes_);
+    return api().fail_call("cuMemMap", code, "mapping a chunk");
+  }
+  CUmemAccessDesc access{};
+  access.location.type = CU_MEM_LOCATION_TYPE_DEVICE;
+  access.location.id = context_.device();
+  access.flags = CU_MEM_ACCESS_FLAGS_PROT_READWRITE;
+  const CUresult code = api().call(cuda.cuMemSetAccess, begin, count * chunk_bytes_,
+                                   static_cast<const CUmemAccessDesc*>(&access), std::size_t{1});
+  if (code != CUDA_SUCCESS) {
+    api().call(cuda.cuMemUnmap, begin, count * chunk_bytes_);
+    return api().fail_call("cuMemSetAccess", code, "opening mapped chunks");
+  }
+  return status::ok;
+}
+
+status device_memory::unmap(std::uintptr_t address, std::size_t bytes) noexcept {
+  const CUresult code = api().call(api().functions().cuMemUnmap, static_cast<CUdeviceptr>(address), bytes);
+  if (code != CUDA_SUCCESS) return api().fail_call("cuMemUnmap", code, "unmapping chunks");
+  return status::ok;
+}
+
+}  // namespace terrazzo::detail
