@@ -43,8 +43,9 @@ struct config {
 /// invalid_config, the column, the allowed range and the nearest known key. Unmentioned settings keep `base`'s values.
 [[nodiscard]] TERRAZZO_API config parse_config(std::string_view text, const config& base = {});
 
-/// Reads PYTORCH_CUDA_ALLOC_CONF, else PYTORCH_ALLOC_CONF, as PyTorch reads them, then TERRAZZO_ALLOC_CONF strictly, which
-/// wins key by key. Throws `error` as above; the message names the variable.
+/// Reads PYTORCH_CUDA_ALLOC_CONF, else PYTORCH_ALLOC_CONF, as PyTorch's CUDA builds read them (there PYTORCH_HIP_ALLOC_CONF
+/// stands between the two, for some keys), then TERRAZZO_ALLOC_CONF strictly, which wins key by key.
+/// Throws `error` as above; the message names the variable.
 [[nodiscard]] TERRAZZO_API config config_from_environment();
 
 /// Prints the settings that differ from the defaults, so that `parse_config` of the result gives them back.

@@ -1,0 +1,35 @@
+// Numbers in config strings, in two manners: strictly, and as PyTorch reads them with std::stoull and std::stod.
+// Neither asks the program's locale.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace terrazzo::detail {
+
+/// Reads digits and nothing else.
+[[nodiscard]] std::optional<std::uint64_t> read_whole(std::string_view text);
+
+/// Reads a finite number, with or without an exponent, and nothing after it.
+[[nodiscard]] std::optional<double> read_real(std::string_view text);
+
+/// Reads MiB with or without a fraction, as bytes; nothing if that is no whole number of bytes, or more than fits.
+[[nodiscard]] std::optional<std::size_t> read_exact_mebibytes(std::string_view text);
+
+/// Prints bytes as MiB so that `read_exact_mebibytes` gives them back.
+[[nodiscard]] std::string print_exact_mebibytes(std::size_t bytes);
+
+/// Reads as std::stoull: a sign may lead, a minus wraps, text after the digits is ignored. Nothing where it throws.
+[[nodiscard]] std::optional<std::uint64_t> read_like_stoull(std::string_view text);
+
+/// Reads as std::stod in the C locale: a sign, hexadecimal, inf and nan, text after the number ignored. Nothing where
+/// it throws: no number, too large, too small.
+[[nodiscard]] std::optional<double> read_like_stod(std::string_view text);
+
+/// Tells whether PyTorch takes a word for the size of an expandable segment: a fraction, or GiB with a G at the end.
+[[nodiscard]] bool is_reserve(std::string_view text);
+
+}  // namespace terrazzo::detail

@@ -1,0 +1,57 @@
+// From a config string to settings, in two manners.
+//   strict    for TERRAZZO_ALLOC_CONF and strings of the program: everything is checked, and an error knows its place
+//             and, where one is evident, the string that was meant
+//   lenient   for PyTorch's variables: takes what PyTorch takes and means the same by it, however odd
+// A reading that fails changes nothing.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "config/options.hpp"
+
+namespace terrazzo::detail {
+
+/// Bytes for keys in MiB; text for `backend` and the reserves, which terrazzo does not act on.
+using option_value = std::variant<bool, std::size_t, double, divisions_array, std::string>;
+
+/// An option as it stood in a string.
+struct setting {
+  const option* what;
+  option_value value;
+  std::size_t column;  ///< of its key, 1-based
+};
+
+/// What a string says, in its order, and what PyTorch would warn about.
+struct reading {
+  std::vector<setting> settings;
+  std::vector<std::string> warnings;
+};
+
+/// Why a string cannot be read.
+struct config_error {
+  std::size_t column = 0;  ///< 1-based, in bytes; one past the end where something is missing
+  std::string key;         ///< the key concerned, or what stands in its place
+  std::string message;     ///< a clause without the column
+  std::string corrected;   ///< the whole string with this one error mended; empty if it is not evident
+};
+
+/// Stores a setting's value in its field; does nothing for an inert option.
+void apply(const setting& entry, config& settings);
+
+/// Reads strictly. `settings` holds the values that the string builds on, and receives the result.
+[[nodiscard]] std::optional<config_error> read_strictly(std::string_view text, config& settings, reading& result);
+
+/// Reads as one of PyTorch's two parsers, `pytorch_common` or `pytorch_cuda`, reads: it takes its own keys and skips
+/// the other's. Call it for the common one first. `settings` are those in force: the common parser first sets the keys
+/// back that do not stick from one string to the next.
+[[nodiscard]] std::optional<config_error> read_as_pytorch(std::string_view text, key_owner parser, config& settings,
+                                                          reading& result);
+
+/// Puts an error into one sentence; `source` is the variable's name, or another word for where `text` came from.
+[[nodiscard]] std::string to_sentence(const config_error& error, std::string_view source, std::string_view text);
+
+}  // namespace terrazzo::detail

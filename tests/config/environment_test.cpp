@@ -1,0 +1,120 @@
+#include <doctest/doctest.h>
+
+#include <cstdlib>
+#include <string>
+
+#include "terrazzo/config.hpp"
+#include "terrazzo/status.hpp"
+
+using terrazzo::config;
+
+namespace {
+
+constexpr std::size_t mib = std::size_t{1} << 20;
+
+// Null takes a variable away.
+void set_variable(const char* name, const char* value) {
+#ifdef _WIN32
+  _putenv_s(name, value != nullptr ? value : "");
+#else
+  if (value != nullptr) setenv(name, value, 1);
+  else unsetenv(name);
+#endif
+}
+
+struct environment {
+  const char* cuda;
+  const char* hip;
+  const char* common;
+  const char* own;
+};
+
+// Sets the four variables for its lifetime.
+class with_environment {
+ public:
+  explicit with_environment(const environment& values) {
+    set_variable("PYTORCH_CUDA_ALLOC_CONF", values.cuda);
+    set_variable("PYTORCH_HIP_ALLOC_CONF", values.hip);
+    set_variable("PYTORCH_ALLOC_CONF", values.common);
+    set_variable("TERRAZZO_ALLOC_CONF", values.own);
+  }
+  ~with_environment() {
+    for (const char* name :
+         {"PYTORCH_CUDA_ALLOC_CONF", "PYTORCH_HIP_ALLOC_CONF", "PYTORCH_ALLOC_CONF", "TERRAZZO_ALLOC_CONF"})
+      set_variable(name, nullptr);
+  }
+};
+
+}  // namespace
+
+TEST_CASE("config: the variables are read in PyTorch's order and terrazzo's wins key by key") {
+  const char* const a = "max_split_size_mb:30,per_process_memory_fraction:0.3";
+  const char* const b = "max_split_size_mb:40,per_process_memory_fraction:0.4";
+  const char* const c = "max_split_size_mb:50,per_process_memory_fraction:0.5";
+  struct {
+    environment variables;
+    std::size_t max_split_mb;  // 0: unlimited
+    double fraction;
+  } const rows[] = {
+      {{nullptr, nullptr, nullptr, nullptr}, 0, 1.0},
+      {{a, b, c, nullptr}, 30, 0.3},
+      {{nullptr, nullptr, c, nullptr}, 50, 0.5},
+      {{nullptr, b, nullptr, nullptr}, 40, 1.0},  // the HIP variable sets common keys alone on a CUDA build
+      {{nullptr, b, c, nullptr}, 40, 0.5},
+      {{a, nullptr, nullptr, "max_split_size_mb:60"}, 60, 0.3},
+      {{a, nullptr, nullptr, "per_process_memory_fraction:0.6"}, 30, 0.6},
+      {{nullptr, nullptr, nullptr, "max_split_size_mb:60"}, 60, 1.0},
+#ifndef _WIN32  // where an empty variable is no variable
+      {{"", b, c, nullptr}, 0, 1.0},
+      {{a, nullptr, nullptr, ""}, 30, 0.3},
+#endif
+  };
+  for (const auto& row : rows) {
+    CAPTURE(&row - rows);
+    const with_environment scope(row.variables);
+    const config settings = terrazzo::config_from_environment();
+    CHECK(settings.max_split_size_bytes == (row.max_split_mb == 0 ? config::unlimited : row.max_split_mb * mib));
+    CHECK(settings.per_process_memory_fraction == row.fraction);
+  }
+}
+
+TEST_CASE("config: PyTorch's variables are read as PyTorch reads them and terrazzo's strictly") {
+  const char* const sloppy = "max_split_size_mb:40MB,";
+  {
+    const with_environment scope({sloppy, nullptr, nullptr, nullptr});
+    CHECK(terrazzo::config_from_environment().max_split_size_bytes == 40 * mib);
+  }
+  const with_environment scope({nullptr, nullptr, nullptr, sloppy});
+  CHECK_THROWS_AS((void)terrazzo::config_from_environment(), terrazzo::error);
+}
+
+TEST_CASE("config: an error from a variable names it and repeats its string") {
+  const char* const malformed[] = {"max_split_size_mb", "max_split_size_mb:", "roundup_power2_divisions:[64:8",
+                                   "garbage_collection_threshold:"};
+  for (const char* text : malformed) {
+    CAPTURE(text);
+    struct {
+      environment variables;
+      const char* name;
+    } const rows[] = {
+        {{text, nullptr, nullptr, nullptr}, "PYTORCH_CUDA_ALLOC_CONF, column "},
+        {{nullptr, text, nullptr, nullptr}, "PYTORCH_HIP_ALLOC_CONF, column "},
+        {{nullptr, nullptr, text, nullptr}, "PYTORCH_ALLOC_CONF, column "},
+        {{nullptr, nullptr, nullptr, text}, "TERRAZZO_ALLOC_CONF, column "},
+    };
+    for (const auto& row : rows) {
+      CAPTURE(std::string(row.name));
+      const with_environment scope(row.variables);
+      try {
+        (void)terrazzo::config_from_environment();
+        FAIL("nothing was thrown");
+      } catch (const terrazzo::error& caught) {
+        const std::string what = caught.what();
+        CAPTURE(what);
+        CHECK(caught.code() == terrazzo::status::invalid_config);
+        CHECK(what.find(row.name) != std::string::npos);
+        CHECK(what.find(text) != std::string::npos);
+      }
+    }
+  }
+}

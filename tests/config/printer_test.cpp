@@ -1,0 +1,181 @@
+#include <doctest/doctest.h>
+
+#include <bit>
+#include <clocale>
+#include <cmath>
+#include <random>
+#include <string>
+
+#include "config/numbers.hpp"
+#include "config/options.hpp"
+#include "config/parser.hpp"
+#include "terrazzo/config.hpp"
+
+using namespace terrazzo;
+
+namespace {
+
+constexpr std::size_t mib = std::size_t{1} << 20;
+
+// A sound config with each field set or left alone by a coin.
+config random_config(std::mt19937_64& random) {
+  const auto coin = [&] { return random() % 2 == 0; };
+  const auto below = [&](std::size_t end) { return static_cast<std::size_t>(random() % end); };
+  config settings;
+  if (coin()) settings.expandable_segments = coin();
+  if (coin()) settings.large_segment_size_bytes = (11 + below(1000)) * mib;
+  const std::size_t low = settings.large_segment_size_bytes;
+  if (coin()) settings.max_split_size_bytes = low + below(100'000) * mib;
+  if (coin()) settings.max_non_split_rounding_bytes = low + below(100'000) * mib;
+  if (coin()) settings.garbage_collection_threshold = std::ldexp(static_cast<double>(1 + below(1 << 30)), -31);
+  if (coin()) settings.per_process_memory_fraction = static_cast<double>(below(10'000)) / 9'999.0;
+  if (coin()) settings.limit_bytes = static_cast<std::size_t>(random()) >> below(64);
+  if (coin()) settings.headroom_bytes = static_cast<std::size_t>(random()) >> below(64);
+  if (coin()) {
+    std::size_t value = 0;
+    for (std::size_t& divisions : settings.roundup_power2_divisions) {
+      if (below(3) == 0) value = coin() ? 0 : std::size_t{1} << below(64);
+      divisions = value;
+    }
+  }
+  return settings;
+}
+
+}  // namespace
+
+TEST_CASE("config: printing gives the canonical string") {
+  struct {
+    const char* text;
+    const char* printed;
+  } const rows[] = {
+      {"", ""},
+      {"max_split_size_mb : 40", "max_split_size_mb:40"},
+      {"headroom_mb:1.50,expandable_segments:True", "expandable_segments:True,headroom_mb:1.5"},
+      {"headroom_mb:0.00000095367431640625", "headroom_mb:0.00000095367431640625"},
+      {"garbage_collection_threshold:8e-1", "garbage_collection_threshold:0.8"},
+      {"per_process_memory_fraction:1.0", ""},
+      {"roundup_power2_divisions:[1:4,>:4]", "roundup_power2_divisions:4"},
+      {"roundup_power2_divisions:[64:8,128:2,256:4,512:2,1024:4,>:1]",
+       "roundup_power2_divisions:[64:8,128:2,256:4,512:2,1024:4,>:1]"},
+      {"roundup_power2_divisions:[128:8,256:16,512:1,2048:8,>:2]",
+       "roundup_power2_divisions:[128:8,256:16,512:1,1024:0,2048:8,>:2]"},
+      {"roundup_power2_divisions:[64:8]", "roundup_power2_divisions:[64:8]"},
+      {"roundup_power2_divisions:[32768:0]", ""},
+      {"backend:native", ""},
+  };
+  for (const auto& row : rows) {
+    CAPTURE(std::string(row.text));
+    CHECK(to_string(parse_config(row.text)) == row.printed);
+  }
+}
+
+TEST_CASE("config: any sound config comes back from its printed string") {
+  std::mt19937_64 random(2);
+  for (int i = 0; i < 20'000; ++i) {
+    const config settings = random_config(random);
+    const std::string printed = to_string(settings);
+    CAPTURE(printed);
+    REQUIRE(detail::validate_settings(settings) == status::ok);
+    REQUIRE(parse_config(printed) == settings);
+    REQUIRE(to_string(parse_config(printed)) == printed);
+  }
+}
+
+TEST_CASE("config: PyTorch reads a printed string of its own keys as terrazzo does") {
+  std::mt19937_64 random(3);
+  for (int i = 0; i < 5'000; ++i) {
+    config settings = random_config(random);
+    settings.limit_bytes = config::unlimited;
+    settings.headroom_bytes = 0;
+    const std::string printed = to_string(settings);
+    CAPTURE(printed);
+    config read;
+    detail::reading result;
+    for (const auto parser : {detail::key_owner::pytorch_common, detail::key_owner::pytorch_cuda}) {
+      const auto error = detail::read_as_pytorch(printed, parser, read, result);
+      REQUIRE_FALSE(error.has_value());
+    }
+    REQUIRE(read == settings);
+  }
+}
+
+TEST_CASE("config: strict strings mean the same read leniently") {
+  // Whatever the strict reader takes of PyTorch's keys, PyTorch takes too; broken ones are made by mutation.
+  const std::string seed =
+      "expandable_segments:True,max_split_size_mb:40,garbage_collection_threshold:0.5,"
+      "roundup_power2_divisions:[64:8,128:2,>:1],per_process_memory_fraction:0.5,backend:native";
+  const std::string letters = ",:[]>0128.eTx ";
+  std::mt19937_64 random(4);
+  int taken = 0;
+  for (int i = 0; i < 100'000; ++i) {
+    std::string text = seed;
+    for (std::size_t changes = 1 + random() % 3; changes > 0; --changes) {
+      const std::size_t at = random() % text.size();
+      const char letter = letters[random() % letters.size()];
+      if (random() % 3 == 0) text.erase(at, 1 + random() % 20);
+      else if (random() % 2 == 0) text[at] = letter;
+      else text.insert(at, 1, letter);
+      if (text.empty()) break;
+    }
+    CAPTURE(text);
+    config strict;
+    config lenient;
+    detail::reading result;
+    if (detail::read_strictly(text, strict, result)) {
+      for (const auto parser : {detail::key_owner::pytorch_common, detail::key_owner::pytorch_cuda})
+        (void)detail::read_as_pytorch(text, parser, lenient, result);
+      continue;
+    }
+    ++taken;
+    for (const auto parser : {detail::key_owner::pytorch_common, detail::key_owner::pytorch_cuda}) {
+      const auto error = detail::read_as_pytorch(text, parser, lenient, result);
+      REQUIRE_FALSE(error.has_value());
+    }
+    REQUIRE(lenient == strict);
+  }
+  CHECK(taken > 500);
+}
+
+TEST_CASE("config: the program's locale changes neither reading nor printing") {
+  const char* const names[] = {"de_DE.UTF-8", "de_DE.utf8", "fr_FR.UTF-8", "fr_FR.utf8"};
+  bool found = false;
+  for (const char* name : names) found = found || std::setlocale(LC_ALL, name) != nullptr;
+  // Without a locale that writes a comma installed the test still runs in the present one.
+  config settings;
+  settings.garbage_collection_threshold = 0.5;
+  settings.headroom_bytes = mib / 2;
+  const std::string printed = to_string(settings);
+  const config read = parse_config(printed);
+  std::setlocale(LC_ALL, "C");
+  CAPTURE(found);
+  CHECK(printed == "garbage_collection_threshold:0.5,headroom_mb:0.5");
+  CHECK(read == settings);
+}
+
+TEST_CASE("config: every row of the option table is complete and found by its key") {
+  std::size_t acting = 0;
+  for (const detail::option& what : detail::all_options()) {
+    CAPTURE(what.key);
+    CHECK(detail::find_option(what.key) == &what);
+    CHECK_FALSE(what.preset.empty());
+    CHECK_FALSE(what.help.empty());
+    CHECK_FALSE(detail::allowed_values(what, what.range.low).empty());
+    CHECK((what.owner != detail::key_owner::terrazzo || what.acts()));
+    acting += what.acts();
+  }
+  CHECK(acting == 9);  // as many as config has fields
+  CHECK(detail::find_option("") == nullptr);
+  CHECK(detail::nearest_option("") == nullptr);
+}
+
+TEST_CASE("config: bytes print as MiB and come back exactly") {
+  std::mt19937_64 random(5);
+  for (int i = 0; i < 100'000; ++i) {
+    const std::size_t bytes = static_cast<std::size_t>(random()) >> (random() % 64);
+    const std::string printed = detail::print_exact_mebibytes(bytes);
+    CAPTURE(printed);
+    const auto read = detail::read_exact_mebibytes(printed);
+    REQUIRE(read.has_value());
+    REQUIRE(*read == bytes);
+  }
+}
