@@ -88,7 +88,7 @@ struct call_failed : std::runtime_error {
 /// Makes the exception for a failed call: `unsupported` for NOT_SUPPORTED, else `call_failed`.
 [[noreturn]] void throw_failed_call(const char* function, CUresult result);
 
-/// One function of the driver, with its name.
+/// One function of the driver, or of another library, with its name.
 template <typename Function>
 struct entry_point {
   const char* name;
@@ -96,10 +96,10 @@ struct entry_point {
 
   explicit operator bool() const noexcept { return function != nullptr; }
 
-  /// Calls and returns the driver's result, whatever it is.
+  /// Calls and returns the function's result, whatever it is.
   template <typename... Args>
-  CUresult operator()(Args... args) const {
-    if (function == nullptr) throw unsupported(std::string("the driver has no ") + name);
+  auto operator()(Args... args) const {
+    if (function == nullptr) throw unsupported(std::string("there is no ") + name);
     return function(args...);
   }
 
