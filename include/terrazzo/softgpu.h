@@ -33,10 +33,12 @@ extern "C" {
  *   vmm=1                0: the device has no virtual memory management
  *   completion=immediate immediate | manual: whether streams run work as it comes or when told (see `complete`)
  *   driver=13.0          the version that cuDriverGetVersion reports
+ *   addresses=128TiB     what all reservations together may take of the address space
  *   other=0              memory held by other processes
  *   context=0            memory that the primary context takes when it is first retained
  *   name=...             device name
  *   cublas_pool=...      bytes of the hidden pool that cublasCreate takes (see the software cuBLAS)
+ * A spec that TERRAZZO_SOFTGPU holds and that is not understood makes cuInit fail and is told on stderr.
  */
 int terrazzo_softgpu_configure(const char* spec);
 
@@ -48,8 +50,9 @@ uint64_t terrazzo_softgpu_calls(const char* function);
 void terrazzo_softgpu_reset_counts(void);
 
 /* Makes the k-th, k+1-th, ... (`times` in all; UINT64_MAX: for ever) call from now on of `function` fail with `result`
- * and without effect, k >= 1. NULL means: the k-th call of any function, but never one that only asks for names or versions.
- * `result` is a CUresult for driver functions and a cublasStatus_t for cuBLAS functions. k = 0 takes the rule back. */
+ * and without effect, k >= 1. NULL means: the k-th call of any driver function, but never one that only asks for names or
+ * versions. `result` is a CUresult for driver functions and a cublasStatus_t for cuBLAS functions. A function has one
+ * rule, the newest, and NULL has one of its own; k = 0 takes it back. */
 int terrazzo_softgpu_fail(const char* function, uint64_t k, int result, uint64_t times);
 
 /* Tells how many calls were made to fail by `fail` since `configure`. */
@@ -67,16 +70,31 @@ uint64_t terrazzo_softgpu_complete_all(void);
 int terrazzo_softgpu_enqueue(void* stream, void (*work)(void*), void* argument, double cost_ns);
 
 /* Counts what exists now on a device (-1: all devices): "chunks", "chunk_bytes", "reservations", "reserved_address_bytes",
- * "mappings", "allocations", "allocated_bytes", "streams", "events", "contexts", "used_bytes", "free_bytes", "cublas_handles".
- * UINT64_MAX for an unknown word. */
+ * "mappings", "allocations", "allocated_bytes", "host_allocations", "streams", "events", "contexts", "used_bytes",
+ * "free_bytes", "cublas_handles". Reservations belong to no device. UINT64_MAX for an unknown word or device. */
 uint64_t terrazzo_softgpu_count(const char* what, int device);
+
+/* For libraries over the same set of books, as the software cuBLAS is.
+ *   enter                counts a call of `function`; the result it is made to fail with, or 0
+ *   explain              keeps a sentence for `terrazzo_softgpu_message`: why a call of `function` was refused
+ *   generation           changes at each `configure`: what was made before it is gone
+ *   cublas_pool          gives a device's cublas_pool; 1 if its spec has none
+ *   add_cublas_handles   changes what `count` tells of cublas_handles
+ *   reach                tells whether a device may read, or write, a range: 0 no, 1 yes, 2 yes, but the device has books
+ *                        only and the bytes must not be touched */
+int terrazzo_softgpu_enter(const char* function);
+void terrazzo_softgpu_explain(const char* function, const char* sentence);
+uint64_t terrazzo_softgpu_generation(void);
+int terrazzo_softgpu_cublas_pool(int device, uint64_t* bytes);
+int terrazzo_softgpu_add_cublas_handles(int device, int count);
+int terrazzo_softgpu_reach(uint64_t address, uint64_t bytes, int write);
 
 /* Prices: a call of `function` that touches n chunks of granularity size takes a + b * n ns. */
 int terrazzo_softgpu_set_price(const char* function, double a_ns, double b_ns);
 double terrazzo_softgpu_priced_ns(void);
 
-/* Gives the entry point of a CUDA function by its exported name, or NULL: the software driver in process, for tests that
- * link the static library. */
+/* Gives the entry point of a CUDA function by its exported name, or NULL if it is not modelled or newer than the driver
+ * version of the spec: the software driver in process, for tests that link the static library. */
 void* terrazzo_softgpu_symbol(const char* name);
 
 #ifdef __cplusplus
