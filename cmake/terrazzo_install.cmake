@@ -18,6 +18,14 @@ if(TARGET terrazzo_torch)
   install(TARGETS terrazzo_torch LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 endif()
 
+# The software GPU, chosen by path: in a folder of its own, since its libraries have CUDA's names.
+foreach(target IN ITEMS softgpu_cuda softgpu_cublas)
+  if(TARGET ${target})
+    set_target_properties(${target} PROPERTIES INSTALL_RPATH "$ORIGIN")
+    install(TARGETS ${target} LIBRARY DESTINATION ${terrazzo_softgpu_dir})
+  endif()
+endforeach()
+
 install(EXPORT terrazzo_targets NAMESPACE terrazzo:: DESTINATION ${terrazzo_cmake_dir} FILE terrazzoTargets.cmake)
 configure_package_config_file(cmake/terrazzoConfig.cmake.in ${PROJECT_BINARY_DIR}/terrazzoConfig.cmake
                               INSTALL_DESTINATION ${terrazzo_cmake_dir} PATH_VARS terrazzo_softgpu_dir
