@@ -16,7 +16,7 @@ double idle_background::run(int least, int, const std::function<void()>& work) {
 }
 
 double kernel_background::run(int least, int most, const std::function<void()>& work) {
-  spinner spinning(device_, code_, 20);
+  spinner spinning(device_, code_, 4);
   const auto rate_over = [&](const std::function<void()>& during) {
     const std::uint64_t before = spinning.turns();
     const double us = time_us(during);
@@ -28,7 +28,9 @@ double kernel_background::run(int least, int most, const std::function<void()>& 
     const clock::time_point start = clock::now();
     for (int i = 0; i < least || (i < most && microseconds_since(start) < window_us); ++i) work();
   });
+  usable_ = spinning.running();
   spinning.stop();
+  if (!usable_) return 0;
   return disturbed > 0 ? undisturbed / disturbed : 0;
 }
 

@@ -11,12 +11,13 @@ using detail::shared_library;
 
 namespace {
 
-shared_library open_first(const std::vector<std::string>& candidates, std::string& reasons) {
+/// Opens the first that can be opened; `reason` is why the first of all could not.
+shared_library open_first(const std::vector<std::string>& candidates, std::string& reason) {
   for (const std::string& candidate : candidates) {
-    std::string reason;
-    shared_library library = shared_library::open(candidate, reason);
+    std::string why;
+    shared_library library = shared_library::open(candidate, why);
     if (library) return library;
-    reasons += (reasons.empty() ? "" : "; ") + reason;
+    if (reason.empty()) reason = why;
   }
   return {};
 }
@@ -40,9 +41,9 @@ blas_calls load_blas(const gpu& device) {
   else if (device.driver->chosen_by_path())
     candidates = by_version(device, detail::folder_of(device.driver->origin()), "libcublas");
   else candidates = by_version(device, "", "libcublas");
-  std::string reasons;
-  const shared_library blas = open_first(candidates, reasons);
-  if (!blas) throw unsupported("no cuBLAS: " + reasons);
+  std::string reason;
+  const shared_library blas = open_first(candidates, reason);
+  if (!blas) throw unsupported("no cuBLAS: " + reason);
 
   blas_calls calls;
   calls.path = blas.path();
@@ -50,7 +51,7 @@ blas_calls load_blas(const gpu& device) {
   std::vector<std::string> lt_candidates = by_version(device, folder, "libcublasLt");
   if (!device.driver->chosen_by_path())  // with the software GPU, NVIDIA's library would find no driver it knows
     for (std::string& name : by_version(device, "", "libcublasLt")) lt_candidates.push_back(std::move(name));
-  const shared_library lt = open_first(lt_candidates, reasons);
+  const shared_library lt = open_first(lt_candidates, reason);
   if (lt) calls.lt_path = lt.path();
 #define TERRAZZO_PROBE_TAKE(name) \
   calls.name.function = reinterpret_cast<decltype(calls.name.function)>(blas.symbol(#name));

@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <new>
+#include <thread>
 
 namespace terrazzo::probe {
 
@@ -181,6 +182,13 @@ spinner::spinner(gpu& device, const kernels& code, double limit_seconds) : devic
 }
 
 std::uint64_t spinner::turns() const noexcept { return shared_->turns.load(std::memory_order_relaxed); }
+
+bool spinner::running() const {
+  const std::uint64_t before = turns();
+  std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  return turns() != before;
+}
+
 void spinner::release() noexcept { shared_->flag.store(1, std::memory_order_seq_cst); }
 
 void spinner::stop() {

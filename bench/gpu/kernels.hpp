@@ -48,6 +48,8 @@ class spinner {
   [[nodiscard]] CUstream stream() const noexcept { return stream_; }
   /// Turns made so far; a turn is 64 dependent reads from device memory.
   [[nodiscard]] std::uint64_t turns() const noexcept;
+  /// Tells whether the kernel still turns. Cost: 1 ms.
+  [[nodiscard]] bool running() const;
   /// Ends the kernel without waiting for it. Threads: any.
   void release() noexcept;
   /// Ends the kernel and waits for it. Throws if the kernel failed.

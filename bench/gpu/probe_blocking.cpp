@@ -373,12 +373,10 @@ void measure_event_wait(probe& p) {
   std::string busy = "a busy other stream could not be tried (no kernels)";
   try {
     const kernels code(device);
-    spinner spinning(device, code, 10);
+    spinner spinning(device, code, 4);
     run("by=cuEventSynchronize other_stream=busy", by_event);
-    const std::uint64_t turns = spinning.turns();
-    std::this_thread::sleep_for(std::chrono::milliseconds(1));
-    busy = spinning.turns() > turns ? "also while another stream is busy"
-                                    : "but the unmap waited for another stream's kernel";
+    busy =
+        spinning.running() ? "also while another stream is busy" : "but the unmap waited for another stream's kernel";
     spinning.stop();
   } catch (const unsupported& reason) {
     p.row("wait", "by=cuEventSynchronize other_stream=busy", fmt::format("unsupported here: {}", reason.what()));

@@ -60,7 +60,7 @@ void destroy_busy_stream(probe& p) {
 
     std::vector<CUstream> made;
     bool came_back = false;
-    while (!came_back && made.size() < 4096) {
+    while (!came_back && made.size() < 512) {
       CUstream fresh = nullptr;
       if (cuda.cuStreamCreate(&fresh, static_cast<unsigned>(CU_STREAM_NON_BLOCKING)) != CUDA_SUCCESS) break;
       made.push_back(fresh);

@@ -96,7 +96,7 @@ void measure_chunk_sizes(probe& p) {
   for (call_times* times : {&create, &map, &set, &unmap, &release, &plain, &free}) {
     const line price = fit(times->medians);
     p.row(times->call, "fitted over chunk sizes", fmt::format("{:.3f} us + {:.4f} us x 2 MiB", price.a, price.b));
-    sentence += fmt::format("{}{} {:.1f} + {:.2f} n", sentence.empty() ? "" : ", ", times->call, price.a, price.b);
+    sentence += fmt::format("{}{} {:.1f} {:+.2f} n", sentence.empty() ? "" : ", ", times->call, price.a, price.b);
   }
   if (create.medians.empty()) p.fail("not even two chunks of 2 MiB fitted into the free memory");
   else p.pass("prices in us for a chunk of n x 2 MiB: {}", sentence);
@@ -167,6 +167,11 @@ void measure_set_access(probe& p) {
         if (p.time_is_up()) {
           p.row("cuMemSetAccess", fmt::format("chunk_mib={} chunks={} load={}", size, count, load->name()),
                 "left out: time is up");
+          continue;
+        }
+        if (!load->usable()) {
+          p.row("cuMemSetAccess", fmt::format("chunk_mib={} chunks={} load={}", size, count, load->name()),
+                "left out: the load came to its time limit before the calls were done");
           continue;
         }
         double ratio = 0;
