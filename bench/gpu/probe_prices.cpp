@@ -154,13 +154,16 @@ void measure_set_access(probe& p) {
   for (const std::size_t size : {2, 20, 128}) {
     const std::size_t chunk_bytes = size * mib;
     if (chunk_bytes % device.granularity != 0) continue;
-    const std::size_t room = device.free_bytes() / 10 * 6;
-    const std::size_t largest = std::min<std::size_t>(room / chunk_bytes, p.quick ? 64 : 1024);
+    const std::size_t room = std::min(device.free_bytes() / 10 * 6, p.quick ? 256 * mib : gib * 1024);
+    constexpr std::size_t counts[] = {1, 8, 64, 1024};
+    std::size_t largest = 0;
+    for (const std::size_t count : counts)
+      if (count * chunk_bytes <= room) largest = count;
     const std::vector<chunk> chunks = make_chunks(device, largest, chunk_bytes);
-    for (const std::size_t count : {1, 8, 64, 1024}) {
+    for (const std::size_t count : counts) {
       if (count > largest) {
         p.row("cuMemSetAccess", fmt::format("chunk_mib={} chunks={}", size, count),
-              p.quick ? "left out: quick" : "left out: more than 60 % of the free memory");
+              "left out: needs more memory than may be taken for it");
         continue;
       }
       for (const auto& load : loads) {
