@@ -36,6 +36,7 @@ block* block_source::take_locked(stream_heap& heap, std::size_t bytes, std::size
 block& block_source::cut(block& from, std::uintptr_t at, std::size_t bytes, bool cuts_rest,
                          stream_heap& heap) noexcept {
   block* piece = &from;
+  piece->set_state(block_state::busy);  // so that what is cut off does not merge with it again
   if (at > piece->begin()) {
     block& rest = blocks_.take();
     split_block(*piece, at - piece->begin(), rest);

@@ -1,6 +1,7 @@
 #include "allocator/device_allocator.hpp"
 
 #include <algorithm>
+#include <optional>
 
 #include "allocator/plain_segments.hpp"
 #include "allocator/range.hpp"
@@ -233,7 +234,8 @@ void device_allocator::shutdown() noexcept {
   if (source_ == nullptr) return;
   const std::lock_guard growth(source_->growth());
   if (shut_down_.exchange(true)) return;
-  const context_scope scope(context());
+  std::optional<context_scope> scope(context());
+  if (scope->result() != status::ok) scope.emplace(context());  // without a context nothing could be given back
   (void)memory_.wait_for_device();
   const std::lock_guard guard(heaps_mutex_);
   for (const auto& heap : heaps_) {

@@ -129,7 +129,7 @@ status primary_context::retain(std::shared_ptr<const driver> api, int device, pr
 }
 
 primary_context::state::~state() {
-  if (context != nullptr && !leaked) api->call(api->functions().cuDevicePrimaryCtxRelease_v2, device);
+  if (context != nullptr && !leaked) api->call_twice(api->functions().cuDevicePrimaryCtxRelease_v2, device);
 }
 
 context_scope::context_scope(const primary_context& context) noexcept : context_(context) {
@@ -148,7 +148,7 @@ context_scope::~context_scope() {
   const driver& api = context_.api();
   api.call(api.functions().cuThreadExchangeStreamCaptureMode, &previous_mode_);
   CUcontext popped = nullptr;
-  api.call(api.functions().cuCtxPopCurrent_v2, &popped);
+  api.call_twice(api.functions().cuCtxPopCurrent_v2, &popped);
 }
 
 }  // namespace terrazzo::detail

@@ -51,6 +51,12 @@ class driver {
     calls_.fetch_add(1, std::memory_order_relaxed);
     return function(args...);
   }
+  /// Calls a function that gives something back, and once more if it fails: what it fails to give back is lost.
+  template <typename Function, typename... Args>
+  CUresult call_twice(Function function, Args... args) const noexcept {
+    const CUresult first = call(function, args...);
+    return first == CUDA_SUCCESS ? first : call(function, args...);
+  }
   [[nodiscard]] std::uint64_t call_count() const noexcept { return calls_.load(std::memory_order_relaxed); }
 
   /// Keeps "cuMemCreate failed on ...: CUDA_ERROR_... (sentence)" as the last error and returns `out_of_memory` for

@@ -1,5 +1,6 @@
 #include "heap/address_map.hpp"
 
+#include <algorithm>
 #include <cstdlib>
 
 namespace terrazzo::detail {
@@ -20,6 +21,16 @@ bool address_map::cover(std::uintptr_t begin, std::size_t bytes) noexcept {
     if (!root_[i].compare_exchange_strong(expected, made, std::memory_order_acq_rel)) std::free(made);
   }
   return true;
+}
+
+void address_map::forget(std::uintptr_t address, std::size_t bytes) noexcept {
+  constexpr std::uintptr_t leaf_bytes = std::uintptr_t{1} << (unit_bits + leaf_bits);
+  const std::uintptr_t end = address + bytes;
+  for (std::uintptr_t at = address; at < end;) {
+    const std::uintptr_t stop = std::min(end, round_down(at, leaf_bytes) + leaf_bytes);
+    if (root_[at >> (unit_bits + leaf_bits)].load(std::memory_order_acquire) != nullptr) write_all(at, stop - at, 0);
+    at = stop;
+  }
 }
 
 void address_map::write_all(std::uintptr_t address, std::size_t bytes, std::uintptr_t bits) noexcept {

@@ -55,7 +55,7 @@ class address_map {
   /// Makes the tables for an address range; false without host memory, or if it lies beyond `address_bits`.
   [[nodiscard]] static bool cover(std::uintptr_t begin, std::size_t bytes) noexcept;
 
-  // REQUIRES for all of these: the addresses are covered.
+  // REQUIRES of the setters: the addresses are covered.
   static void set_block(block& begins) noexcept {
     write(begins.begin(), reinterpret_cast<std::uintptr_t>(&begins) | static_cast<std::uintptr_t>(kind::block));
   }
@@ -68,7 +68,9 @@ class address_map {
   static void set_freed_slab(std::uintptr_t address, std::size_t bytes) noexcept {
     write_all(address, bytes, static_cast<std::uintptr_t>(kind::freed_slab));
   }
-  static void forget(std::uintptr_t address, std::size_t bytes) noexcept { write_all(address, bytes, 0); }
+
+  /// Makes a range nothing again, whether or not all of it is covered.
+  static void forget(std::uintptr_t address, std::size_t bytes) noexcept;
 
  private:
   static std::uintptr_t offset_in_unit(std::uintptr_t address) noexcept {

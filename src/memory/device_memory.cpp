@@ -130,7 +130,7 @@ status device_memory::allocate_plain(std::size_t bytes, std::uintptr_t& address)
 }
 
 status device_memory::free_plain(std::uintptr_t address, std::size_t bytes) noexcept {
-  const CUresult code = api().call(api().functions().cuMemFree_v2, static_cast<CUdeviceptr>(address));
+  const CUresult code = api().call_twice(api().functions().cuMemFree_v2, static_cast<CUdeviceptr>(address));
   if (code != CUDA_SUCCESS) return api().fail_call("cuMemFree", code, "giving a segment back");
   dismiss(bytes);
   return status::ok;
@@ -157,7 +157,7 @@ status device_memory::create_chunks(std::size_t count, std::vector<chunk_handle>
 }
 
 status device_memory::release_chunk(chunk_handle chunk) noexcept {
-  const CUresult code = api().call(api().functions().cuMemRelease, chunk);
+  const CUresult code = api().call_twice(api().functions().cuMemRelease, chunk);
   if (code != CUDA_SUCCESS) return api().fail_call("cuMemRelease", code, "giving a chunk back");
   dismiss(chunk_bytes_);
   return status::ok;
@@ -173,7 +173,7 @@ status device_memory::reserve(std::size_t bytes, std::uintptr_t& address) noexce
 }
 
 status device_memory::unreserve(std::uintptr_t address, std::size_t bytes) noexcept {
-  const CUresult code = api().call(api().functions().cuMemAddressFree, static_cast<CUdeviceptr>(address), bytes);
+  const CUresult code = api().call_twice(api().functions().cuMemAddressFree, static_cast<CUdeviceptr>(address), bytes);
   if (code != CUDA_SUCCESS) return api().fail_call("cuMemAddressFree", code, "giving reserved addresses back");
   return status::ok;
 }
@@ -185,7 +185,7 @@ status device_memory::map(std::uintptr_t address, const chunk_handle* chunks, st
     const CUresult code =
         api().call(cuda.cuMemMap, begin + i * chunk_bytes_, chunk_bytes_, std::size_t{0}, chunks[i], 0ull);
     if (code == CUDA_SUCCESS) continue;
-    if (i != 0) api().call(cuda.cuMemUnmap, begin, i * chunk_bytes_);
+    if (i != 0) api().call_twice(cuda.cuMemUnmap, begin, i * chunk_bytes_);
     return api().fail_call("cuMemMap", code, "mapping a chunk");
   }
   CUmemAccessDesc access{};
@@ -195,14 +195,14 @@ status device_memory::map(std::uintptr_t address, const chunk_handle* chunks, st
   const CUresult code = api().call(cuda.cuMemSetAccess, begin, count * chunk_bytes_,
                                    static_cast<const CUmemAccessDesc*>(&access), std::size_t{1});
   if (code != CUDA_SUCCESS) {
-    api().call(cuda.cuMemUnmap, begin, count * chunk_bytes_);
+    api().call_twice(cuda.cuMemUnmap, begin, count * chunk_bytes_);
     return api().fail_call("cuMemSetAccess", code, "opening mapped chunks");
   }
   return status::ok;
 }
 
 status device_memory::unmap(std::uintptr_t address, std::size_t bytes) noexcept {
-  const CUresult code = api().call(api().functions().cuMemUnmap, static_cast<CUdeviceptr>(address), bytes);
+  const CUresult code = api().call_twice(api().functions().cuMemUnmap, static_cast<CUdeviceptr>(address), bytes);
   if (code != CUDA_SUCCESS) return api().fail_call("cuMemUnmap", code, "unmapping chunks");
   return status::ok;
 }
