@@ -6,7 +6,7 @@
 //   finding <item> <pass|fail|unsupported> <sentence>                    the last line of an item
 //   fact <key> <value>                                                   something about the machine
 // Other lines are for people. bench/gpu/verify runs the probes and makes files of the lines.
-// Threads: one thread reports; helpers of an item only measure.
+// Threads: one thread reports; an item's other threads only measure.
 #pragma once
 
 #include <fmt/format.h>
