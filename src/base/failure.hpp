@@ -1,5 +1,6 @@
 // How a failure is told: `return fail(status::..., "sentence {}", value)` keeps the sentence for the calling thread and
-// hands back the code. No host memory is allocated, so that running out of it can be told too.
+// hands back the code. Host memory is allocated once a thread, and done without if there is none, so that running out
+// of it can be told too.
 #pragma once
 
 #include <fmt/format.h>

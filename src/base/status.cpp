@@ -45,9 +45,32 @@ void throw_on_failure(status code) {
 
 namespace detail {
 
+namespace {
+
+failure_message shared_message{};  // for threads that found no host memory for one of their own
+constinit thread_local failure_message* thread_message = nullptr;
+
+// Ends a thread's message with the thread. Failures told after that, by other destructors, go to the shared one.
+struct message_owner {
+  ~message_owner() {
+    delete thread_message;
+    thread_message = &shared_message;
+  }
+};
+
+}  // namespace
+
+// Not a thread-local array: variables of the initial-exec model put all of a library's thread-local storage into a
+// space of less than 2 KiB, and a library that does not fit there cannot be opened by a running program, such as
+// Python.
 failure_message& thread_failure_message() noexcept {
-  thread_local failure_message message{};
-  return message;
+  if (thread_message == nullptr) {
+    thread_message = new (std::nothrow) failure_message{};
+    if (thread_message == nullptr) return shared_message;
+    static thread_local message_owner owner;
+    (void)owner;
+  }
+  return *thread_message;
 }
 
 std::string format_bytes(std::size_t bytes) {
