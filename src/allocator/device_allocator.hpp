@@ -63,7 +63,8 @@ class device_allocator {
 
   [[nodiscard]] status make_request(std::size_t bytes, std::size_t alignment, request& made) const noexcept;
   [[nodiscard]] status find_heap(stream_handle stream, stream_heap*& heap) noexcept;
-  [[nodiscard]] status allocate_rounded(const request& wanted, stream_handle stream, void*& result) noexcept;
+  [[nodiscard]] TERRAZZO_NOINLINE status allocate_generally(std::size_t bytes, stream_handle stream,
+                                                            std::size_t alignment, void*& result) noexcept;
   [[nodiscard]] void* take_cached(stream_heap& heap, const request& wanted) noexcept;
 
   // The ladder.
@@ -81,14 +82,16 @@ class device_allocator {
     block* large = nullptr;
     [[nodiscard]] bool still_allocated() const noexcept;
   };
-  [[nodiscard]] status locate(std::uintptr_t address, location& found) const noexcept;
-  [[nodiscard]] status refuse(std::uintptr_t address, address_map::entry entry) const noexcept;
-  [[nodiscard]] status refuse_double_free(std::uintptr_t address) const noexcept;
+  [[nodiscard]] bool locate(std::uintptr_t address, location& found) const noexcept;
+  TERRAZZO_COLD status refuse(std::uintptr_t address) const noexcept;
+  TERRAZZO_COLD status refuse_after_shutdown() const noexcept;
+  TERRAZZO_COLD status refuse_double_free(std::uintptr_t address) const noexcept;
   void flush_all() noexcept;
   [[nodiscard]] bool is_shut_down() const noexcept { return shut_down_.load(std::memory_order_acquire); }
 
   const std::uint64_t id_;  // never used twice: what threads cached of an allocator that is gone means nothing
   const config settings_;
+  const bool rounds_by_divisions_;
   segment_kind kind_ = segment_kind::plain;
   std::atomic<bool> shut_down_{false};
   device_memory memory_;

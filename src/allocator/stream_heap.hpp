@@ -70,13 +70,22 @@ class alignas(64) stream_heap {
     if (to.used == 0 && (to.next != nullptr || partial_[to.size_class] != &to)) close_slab(to);
   }
 
-  /// Takes a large block from the front, else from the source; null if neither has one. Makes no driver call.
-  [[nodiscard]] TERRAZZO_ALWAYS_INLINE block* take_large(std::size_t bytes, std::size_t alignment,
-                                                         std::size_t requested_bytes) noexcept {
+  /// Takes a large block from the front; null if none there has exactly these bytes.
+  [[nodiscard]] TERRAZZO_ALWAYS_INLINE block* take_from_front(std::size_t bytes, std::size_t requested_bytes,
+                                                              std::size_t alignment = block_alignment) noexcept {
     block* found = front_.take(bytes, alignment);
-    if (found != nullptr) found->set_state(block_state::allocated);
-    else if (found = source_.take(*this, bytes, alignment); found == nullptr) return nullptr;
+    if (found == nullptr) return nullptr;
+    found->set_state(block_state::allocated);
     hand_out(*found, requested_bytes);
+    return found;
+  }
+
+  /// Takes a large block from the front, else from the source; null if neither has one. Makes no driver call.
+  [[nodiscard]] block* take_large(std::size_t bytes, std::size_t alignment, std::size_t requested_bytes) noexcept {
+    block* found = take_from_front(bytes, requested_bytes, alignment);
+    if (found != nullptr) return found;
+    found = source_.take(*this, bytes, alignment);
+    if (found != nullptr) hand_out(*found, requested_bytes);
     return found;
   }
 

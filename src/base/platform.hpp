@@ -4,9 +4,11 @@
 #if defined(__GNUC__) || defined(__clang__)
 #define TERRAZZO_ALWAYS_INLINE inline __attribute__((always_inline))
 #define TERRAZZO_COLD __attribute__((cold, noinline))
+#define TERRAZZO_NOINLINE __attribute__((noinline))
 #else
 #define TERRAZZO_ALWAYS_INLINE __forceinline
 #define TERRAZZO_COLD __declspec(noinline)
+#define TERRAZZO_NOINLINE __declspec(noinline)
 #endif
 
 // A thread-local variable read on every allocation: with the initial-exec model the read is one instruction instead of

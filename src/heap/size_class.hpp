@@ -17,8 +17,10 @@
 #include <array>
 #include <bit>
 #include <cstddef>
+#include <cstdint>
 
 #include "base/bits.hpp"
+#include "base/platform.hpp"
 #include "heap/block.hpp"
 
 namespace terrazzo::detail {
@@ -27,14 +29,6 @@ inline constexpr std::size_t small_limit_bytes = 64 * kib;
 inline constexpr std::size_t slab_unit_bytes = 64 * kib;  ///< a slab's alignment; its size is a multiple
 inline constexpr std::size_t size_class_count = 40;
 inline constexpr std::size_t slab_max_blocks = 128;
-
-/// Gives the class of a request. REQUIRES: 1 <= bytes <= small_limit_bytes.
-[[nodiscard]] constexpr std::size_t size_class_of(std::size_t bytes) noexcept {
-  const std::size_t last = bytes - 1;
-  if (last < 4096) return last / 512;
-  const std::size_t width = static_cast<std::size_t>(std::bit_width(last));  // 13 to 16
-  return 8 + 8 * (width - 13) + ((last >> (width - 4)) & 7);
-}
 
 /// Gives the size of a class' blocks.
 [[nodiscard]] constexpr std::size_t compute_class_bytes(std::size_t size_class) noexcept {
@@ -60,5 +54,20 @@ inline constexpr std::array<size_class_info, size_class_count> size_classes = []
 }();
 
 inline constexpr std::size_t slab_max_bytes = 512 * kib;
+
+/// Classes of the multiples of 512 B up to the limit.
+inline constexpr auto class_by_granule = [] {
+  std::array<std::uint8_t, small_limit_bytes / 512> table{};
+  for (std::size_t granule = 0, found = 0; granule < table.size(); ++granule) {
+    if (size_classes[found].block_bytes < (granule + 1) * 512) ++found;
+    table[granule] = static_cast<std::uint8_t>(found);
+  }
+  return table;
+}();
+
+/// Gives the class of a request. REQUIRES: 1 <= bytes <= small_limit_bytes.
+[[nodiscard]] TERRAZZO_ALWAYS_INLINE constexpr std::size_t size_class_of(std::size_t bytes) noexcept {
+  return class_by_granule[(bytes - 1) / 512];
+}
 
 }  // namespace terrazzo::detail
