@@ -90,7 +90,7 @@ TEST_CASE("driver contract " TERRAZZO_CONTRACT ": results have names and version
   CHECK(std::string(text) == "CUDA_ERROR_OUT_OF_MEMORY");
   CHECK(cuda.cuGetErrorString(CUDA_ERROR_OUT_OF_MEMORY, &text) == CUDA_SUCCESS);
   CHECK(std::string(text) == "out of memory");
-  CHECK(cuda.cuGetErrorName(static_cast<CUresult>(12345), &text) == CUDA_ERROR_INVALID_VALUE);
+  CHECK(cuda.cuGetErrorName(static_cast<CUresult>(998), &text) == CUDA_ERROR_INVALID_VALUE);
   CHECK(text == nullptr);
   int version = 0;
   CHECK(cuda.cuDriverGetVersion(&version) == CUDA_SUCCESS);
