@@ -71,7 +71,7 @@ TEST_CASE("config: printing gives the canonical string") {
 
 TEST_CASE("config: any sound config comes back from its printed string") {
   std::mt19937_64 random(2);
-  for (int i = 0; i < 20'000; ++i) {
+  for (int i = 0; i < 4'000; ++i) {
     const config settings = random_config(random);
     const std::string printed = to_string(settings);
     CAPTURE(printed);
@@ -83,7 +83,7 @@ TEST_CASE("config: any sound config comes back from its printed string") {
 
 TEST_CASE("config: PyTorch reads a printed string of its own keys as terrazzo does") {
   std::mt19937_64 random(3);
-  for (int i = 0; i < 5'000; ++i) {
+  for (int i = 0; i < 2'000; ++i) {
     config settings = random_config(random);
     settings.limit_bytes = config::unlimited;
     settings.headroom_bytes = 0;
@@ -107,7 +107,7 @@ TEST_CASE("config: strict strings mean the same read leniently") {
   const std::string letters = ",:[]>0128.eTx ";
   std::mt19937_64 random(4);
   int taken = 0;
-  for (int i = 0; i < 100'000; ++i) {
+  for (int i = 0; i < 20'000; ++i) {
     std::string text = seed;
     for (std::size_t changes = 1 + random() % 3; changes > 0; --changes) {
       const std::size_t at = random() % text.size();
@@ -133,7 +133,7 @@ TEST_CASE("config: strict strings mean the same read leniently") {
     }
     REQUIRE(lenient == strict);
   }
-  CHECK(taken > 500);
+  CHECK(taken > 100);
 }
 
 TEST_CASE("config: the program's locale changes neither reading nor printing") {
@@ -170,7 +170,7 @@ TEST_CASE("config: every row of the option table is complete and found by its ke
 
 TEST_CASE("config: bytes print as MiB and come back exactly") {
   std::mt19937_64 random(5);
-  for (int i = 0; i < 100'000; ++i) {
+  for (int i = 0; i < 20'000; ++i) {
     const std::size_t bytes = static_cast<std::size_t>(random()) >> (random() % 64);
     const std::string printed = detail::print_exact_mebibytes(bytes);
     CAPTURE(printed);
