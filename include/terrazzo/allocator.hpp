@@ -1,6 +1,6 @@
 // The allocator of one device. Blocks are handed out in stream order, as by cudaMallocAsync: memory freed by
-// `deallocate` may be used again at once by work submitted later to the stream it was allocated on, and by other streams
-// only once the work that might still use it has finished.
+// `deallocate` may be used again at once by work submitted later to the stream it was allocated on, and by other
+// streams only once the work that might still use it has finished.
 //
 // Threads: every function may be called from any thread at any time, except the destructor.
 // Contexts: the device's primary context is used; the caller's current context, or none, is left as it was.
@@ -25,9 +25,9 @@ class device_allocator;
 }
 
 struct allocator_options {
-  int device = 0;                                ///< CUDA ordinal
-  config settings = config_from_environment();   ///< how it behaves
-  std::string driver_path;                       ///< driver library; empty: TERRAZZO_CUDA_DRIVER, else the system's
+  int device = 0;                               ///< CUDA ordinal
+  config settings = config_from_environment();  ///< how it behaves
+  std::string driver_path;                      ///< driver library; empty: TERRAZZO_CUDA_DRIVER, else the system's
 };
 
 /// Which source an allocator's segments come from.
@@ -59,8 +59,9 @@ class TERRAZZO_API allocator {
   [[nodiscard]] status try_allocate(std::size_t bytes, stream_handle stream, std::size_t alignment,
                                     void*& block) noexcept;
 
-  /// Frees a block, from any thread; null is fine. Throws `error`: foreign_pointer, wrong_device, double_free (noticed until
-  /// the address is handed out again), shut_down; then nothing has changed. Cost: tens of nanoseconds, no driver call.
+  /// Frees a block, from any thread; null is fine. Throws `error`: foreign_pointer, wrong_device, double_free (noticed
+  /// until the address is handed out again), shut_down; then nothing has changed. Cost: tens of nanoseconds, no driver
+  /// call.
   void deallocate(void* block);
 
   /// Does the same without throwing.
@@ -70,7 +71,8 @@ class TERRAZZO_API allocator {
   /// Returns the bytes given back. Cost: waits for the device's work; driver calls.
   std::size_t trim(std::size_t keep_bytes = 0);
 
-  /// Changes what terrazzo may hold on this device, in bytes; less than is reserved now is allowed: then nothing new is taken.
+  /// Changes what terrazzo may hold on this device, in bytes; less than is reserved now is allowed: then nothing new is
+  /// taken.
   void set_limit(std::size_t bytes);
   /// Changes the bytes of device memory that are left free for others.
   void set_headroom(std::size_t bytes);
@@ -86,8 +88,8 @@ class TERRAZZO_API allocator {
   [[nodiscard]] segment_kind kind() const noexcept;
   [[nodiscard]] const config& settings() const noexcept;
 
-  /// Walks all books and throws `error` (corrupted) naming the first invariant that does not hold. Cost: proportional to
-  /// the number of blocks; other threads wait.
+  /// Walks all books and throws `error` (corrupted) naming the first invariant that does not hold. Cost: proportional
+  /// to the number of blocks; other threads wait.
   void validate() const;
 
   /// Gives all device memory back now; live blocks become invalid, and every later call fails with shut_down.

@@ -21,13 +21,15 @@ struct config {
   std::optional<bool> expandable_segments;
   /// Plain segments of this size or more are never split, and serve only requests of this size or more. Bytes.
   std::size_t max_split_size_bytes = unlimited;
-  /// How much larger than an oversize request a plain segment may be that serves it whole. Bytes; unset: large_segment_size_bytes.
+  /// How much larger than an oversize request a plain segment may be that serves it whole. Bytes; unset:
+  /// large_segment_size_bytes.
   std::optional<std::size_t> max_non_split_rounding_bytes;
   /// Size of a plain segment made for requests above 1 MiB and below 10 MiB. Bytes, > 10 MiB.
   std::size_t large_segment_size_bytes = std::size_t{20} << 20;
   /// Share of the limit above which cached plain segments are released by age; 0: never. [0, 1)
   double garbage_collection_threshold = 0.0;
-  /// Divisions between powers of two that a request is rounded up to, for sizes from 1 MiB << i on; 0 or 1: 512 B rounding.
+  /// Divisions between powers of two that a request is rounded up to, for sizes from 1 MiB << i on; 0 or 1: 512 B
+  /// rounding.
   std::array<std::size_t, roundup_bucket_count> roundup_power2_divisions{};
   /// Share of the device's memory that terrazzo may hold. [0, 1]
   double per_process_memory_fraction = 1.0;
@@ -43,9 +45,9 @@ struct config {
 /// invalid_config, the column, the allowed range and the nearest known key. Unmentioned settings keep `base`'s values.
 [[nodiscard]] TERRAZZO_API config parse_config(std::string_view text, const config& base = {});
 
-/// Reads PYTORCH_CUDA_ALLOC_CONF, else PYTORCH_ALLOC_CONF, as PyTorch's CUDA builds read them (there PYTORCH_HIP_ALLOC_CONF
-/// stands between the two, for some keys), then TERRAZZO_ALLOC_CONF strictly, which wins key by key.
-/// Throws `error` as above; the message names the variable.
+/// Reads PYTORCH_CUDA_ALLOC_CONF, else PYTORCH_ALLOC_CONF, as PyTorch's CUDA builds read them (there
+/// PYTORCH_HIP_ALLOC_CONF stands between the two, for some keys), then TERRAZZO_ALLOC_CONF strictly, which wins key by
+/// key. Throws `error` as above; the message names the variable.
 [[nodiscard]] TERRAZZO_API config config_from_environment();
 
 /// Prints the settings that differ from the defaults, so that `parse_config` of the result gives them back.

@@ -1,4 +1,5 @@
-/* Marks what the shared library shows. A name so marked must also stand in src/exports.txt, and a test compares the two. */
+/* Marks what the shared library shows. A name so marked must also stand in src/exports.txt, and a test compares the
+ * two. */
 #ifndef TERRAZZO_EXPORT_H
 #define TERRAZZO_EXPORT_H
 

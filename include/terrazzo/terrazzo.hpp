@@ -7,3 +7,4 @@
 #include "terrazzo/status.hpp"
 #include "terrazzo/stream.hpp"
 #include "terrazzo/version.h"
+#include "terrazzo/workspace.hpp"

@@ -1,0 +1,97 @@
+#include "workspace/search.hpp"
+
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+#include <system_error>
+
+namespace terrazzo::detail {
+namespace {
+
+namespace fs = std::filesystem;
+
+#ifdef _WIN32
+constexpr const char* toolkit_folders[] = {"bin/x64", "bin"};
+constexpr const char* wheel_folders[] = {"nvidia/cu13/bin/x86_64", "nvidia/cublas/bin", "torch/lib"};
+#else
+constexpr const char* toolkit_folders[] = {"lib64", "lib", "targets/x86_64-linux/lib", "targets/sbsa-linux/lib"};
+constexpr const char* wheel_folders[] = {"nvidia/cu13/lib", "nvidia/cublas/lib", "torch/lib"};
+#endif
+
+std::string variable(const char* name) {
+  const char* value = std::getenv(name);
+  return value != nullptr ? value : "";
+}
+
+void add_toolkit(const std::string& root, std::vector<std::string>& folders) {
+  if (root.empty()) return;
+  for (const char* inside : toolkit_folders) folders.push_back((fs::path(root) / inside).string());
+}
+
+void add_wheels(const fs::path& packages, std::vector<std::string>& folders) {
+  std::error_code ignored;
+  for (const char* inside : wheel_folders) {
+    const fs::path folder = packages / inside;
+    if (fs::is_directory(folder, ignored)) folders.push_back(folder.string());
+  }
+}
+
+/// `root` is what Python calls sys.prefix: its packages lie in lib/python3.<minor>/site-packages, on Windows in Lib.
+void add_python(const std::string& root, std::vector<std::string>& folders) {
+  if (root.empty()) return;
+  std::error_code error;
+#ifdef _WIN32
+  add_wheels(fs::path(root) / "Lib" / "site-packages", folders);
+#else
+  std::vector<fs::path> pythons;
+  for (fs::directory_iterator entry(fs::path(root) / "lib", error), end; !error && entry != end;
+       entry.increment(error)) {
+    if (entry->path().filename().string().starts_with("python3")) pythons.push_back(entry->path());
+  }
+  std::sort(pythons.begin(), pythons.end());  // directory order is chance
+  for (const fs::path& python : pythons) {
+    add_wheels(python / "site-packages", folders);
+    add_wheels(python / "dist-packages", folders);
+  }
+#endif
+}
+
+}  // namespace
+
+const std::vector<std::string>& cublas_names() {
+#ifdef _WIN32
+  static const std::vector<std::string> names = {"cublas64_13.dll", "cublas64_12.dll"};
+#else
+  static const std::vector<std::string> names = {"libcublas.so.13", "libcublas.so.12"};
+#endif
+  return names;
+}
+
+std::vector<std::string> cublas_files_in(const std::string& folder) {
+  std::vector<std::string> files;
+  std::error_code ignored;
+  for (const std::string& name : cublas_names()) {
+    const fs::path file = fs::path(folder) / name;
+    if (fs::exists(file, ignored)) files.push_back(file.string());
+  }
+  return files;
+}
+
+std::vector<std::string> usual_cublas_folders() {
+  std::vector<std::string> folders;
+  add_toolkit(variable("CUDA_HOME"), folders);
+  add_toolkit(variable("CUDA_PATH"), folders);
+#ifndef _WIN32
+  add_toolkit("/usr/local/cuda", folders);
+#endif
+  add_python(variable("VIRTUAL_ENV"), folders);
+  add_python(variable("CONDA_PREFIX"), folders);
+#ifndef _WIN32
+  if (const std::string home = variable("HOME"); !home.empty()) add_python(home + "/.local", folders);
+  add_python("/usr/local", folders);
+  add_python("/usr", folders);
+#endif
+  return folders;
+}
+
+}  // namespace terrazzo::detail
