@@ -97,6 +97,10 @@ double terrazzo_softgpu_priced_ns(void);
  * version of the spec: the software driver in process, for tests that link the static library. */
 void* terrazzo_softgpu_symbol(const char* name);
 
+/* Gives the entry point of a cuBLAS function by its exported name, or NULL if it is not modelled: the software cuBLAS in
+ * process, for tests that link its static library. The shared libraries do not have this function. */
+void* terrazzo_softcublas_symbol(const char* name);
+
 #ifdef __cplusplus
 }
 #endif
