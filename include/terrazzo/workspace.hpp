@@ -1,19 +1,21 @@
-// Workspaces for cuBLAS: the scratch memory that its products work in, allocated up front and never moved or resized,
-// one for each stream of a device.
+// Workspaces: the scratch memory that cuBLAS works in, taken from terrazzo instead of from cuBLAS' own hidden pool.
 //
-//   terrazzo::allocator memory;
-//   terrazzo::workspace_pool workspaces(memory, {.streams = {stream}});
-//   terrazzo::cublas_handle handle = workspaces.create_handle();
-//   workspaces.bind(handle, stream);   // before each call, or after anybody called cublasSetStream
+//   allocator memory;
+//   workspace_pool workspaces(memory);
+//   cublas_handle handle = workspaces.create_handle();
+//   workspaces.bind(handle, stream);      // instead of cublasSetStream
+//   ... cublasGemmEx(handle, ...) ...
+//   workspaces.destroy_handle(handle);
 //
-// The size decides which algorithm cuBLAS takes, and so the last bits of a result: it is chosen once for each pool, and
-// told.
+// A stream has one workspace, which never moves and never changes its size: the size decides which algorithms cuBLAS
+// runs and so the last bits of its results. Handles bound to one stream share it. That is safe as long as their calls
+// are in stream order, which they are when made by one thread, or by several that take turns; it is not for calls that
+// several threads make at once without order among them (cuBLAS forbids that of a user's workspace).
 #pragma once
 
 #include <cstddef>
 #include <memory>
 #include <string>
-#include <vector>
 
 #include "terrazzo/allocator.hpp"
 #include "terrazzo/export.h"
@@ -24,93 +26,134 @@ namespace terrazzo {
 
 namespace detail {
 class cublas;
-class workspace_books;
+class workspace_store;
 }  // namespace detail
 
-/// A cuBLAS library found at run time, for programs that do not link one. It is never unloaded.
+/// cuBLAS, found at run time: terrazzo links none, and programs that do not either get its functions here. Looked for
+/// in this order: the path given or the variable TERRAZZO_CUBLAS; beside a CUDA driver that was chosen by path, so that
+/// the software GPU brings its own; among the libraries that the program has loaded; by name; in the folders of
+/// toolkits and Python environments. Copies share one library, which is never unloaded. Threads: any.
 class TERRAZZO_API cublas_library {
  public:
-  /// Finds cuBLAS: at `path` or TERRAZZO_CUBLAS if given, else beside the CUDA driver if `memory`'s was chosen by path,
-  /// else what the program has loaded, else by name, else in toolkits and Python environments. Throws `error`:
-  /// library_not_found.
-  explicit cublas_library(const allocator& memory, const std::string& path = {});
-  ~cublas_library();
+  /// Finds and opens it. `path`: its file, or empty; `driver_path`: that of allocator_options, empty:
+  /// TERRAZZO_CUDA_DRIVER. Throws `error`: library_not_found, telling where it was looked for.
+  explicit cublas_library(const std::string& path = {}, const std::string& driver_path = {});
 
-  /// Gives the entry point of a function by its exported name, as in symbol("cublasGemmEx"). Throws `error`:
-  /// library_not_found, naming the function.
-  [[nodiscard]] void* symbol(const char* name) const;
-
+  /// Tells the file it came from.
   [[nodiscard]] const std::string& path() const noexcept;
-  /// As CUBLAS_VERSION counts: 130100 is 13.1.0.
+
+  /// Tells the version as CUBLAS_VERSION counts: 130100 is 13.1.0.
   [[nodiscard]] int version() const noexcept;
 
+  /// Looks an exported function up, by its versioned name ("cublasSgemm_v2"). Throws `error`: library_not_found.
+  [[nodiscard]] void* symbol(const char* name) const;
+
+  /// Does the same, as a pointer type: `function<decltype(&cublasSgemm_v2)>("cublasSgemm_v2")`.
+  template <typename Function>
+  [[nodiscard]] Function function(const char* name) const {
+    return reinterpret_cast<Function>(symbol(name));
+  }
+
  private:
+  friend class workspace_pool;
+  explicit cublas_library(std::shared_ptr<const detail::cublas> library) noexcept;
   std::shared_ptr<const detail::cublas> library_;
 };
 
-/// A workspace as cuBLAS sees it. Does not own it.
+struct workspace_options {
+  /// Size of each workspace in bytes, at least 16 KiB. 0: CUBLAS_WORKSPACE_CONFIG if that is set, else what NVIDIA
+  /// recommends for the device: 32 MiB for compute capability 9.x, 10.x and 12.x, 4 MiB for others.
+  std::size_t bytes = 0;
+  /// Least alignment of each, a power of two from 256 (which cuBLAS demands) to allocator::max_alignment.
+  std::size_t alignment = 256;
+  /// Workspaces made at once, for the first so many streams.
+  std::size_t preallocate_count = 0;
+  /// Most workspaces that the pool may hold; 0: no cap.
+  std::size_t max_count = 0;
+  /// cuBLAS' file; empty: found as `cublas_library` tells.
+  std::string cublas_path;
+};
+
+/// A stream's workspace. The pool owns it.
 struct workspace_view {
   void* pointer = nullptr;
   std::size_t bytes = 0;
 };
 
-struct workspace_options {
-  /// Bytes of each workspace, 16 KiB or more. 0: CUBLAS_WORKSPACE_CONFIG if set, else NVIDIA's recommendation: 32 MiB
-  /// for compute capability 9.x, 10.x and 12.x, 4 MiB for others.
-  std::size_t bytes = 0;
-  /// Alignment of each workspace, a power of two from 256 to 2 MiB; less than 512 means 512.
-  std::size_t alignment = 512;
-  /// Streams that get their workspace when the pool is made.
-  std::vector<stream_handle> streams = {nullptr};
-  /// Workspaces there may be at the most, 1 or more.
-  std::size_t capacity = 64;
-  /// cuBLAS library; empty: found as cublas_library does.
-  std::string cublas_path;
+struct workspace_statistics {
+  std::size_t count = 0;               ///< workspaces that exist
+  std::size_t spare_count = 0;         ///< of these, not yet of any stream
+  std::size_t bound_handle_count = 0;  ///< handles bound now
+  std::size_t total_bytes = 0;         ///< device memory of all workspaces
+  std::size_t aligned_to = 0;  ///< the largest power of two that divides every workspace's address; 0 if none exists
 };
 
+/// The workspaces of one device.
+/// Threads: all functions may be called from any thread at any time, except the destructor; calls on one cuBLAS handle,
+/// `bind` among them, must not be made at once, as cuBLAS demands.
 class TERRAZZO_API workspace_pool {
  public:
-  /// Allocates the workspaces of `options.streams` from `memory`, which must outlive the pool.
-  /// Throws `error`: invalid_argument, invalid_config (CUBLAS_WORKSPACE_CONFIG), library_not_found; `out_of_memory`.
+  /// Finds cuBLAS, chooses the size and makes the first workspaces. `memory` must outlive the pool.
+  /// Throws `error`: library_not_found, invalid_argument, invalid_config (CUBLAS_WORKSPACE_CONFIG), driver_error;
+  /// `out_of_memory`. Cost: opens a library; with preallocate_count, waits for the device's work.
   explicit workspace_pool(allocator& memory, const workspace_options& options = {});
 
-  /// Waits for the device and gives the workspaces back. REQUIRES: no handle is used any more with a workspace of this
-  /// pool.
+  /// Gives all workspaces back, after waiting for the device's work. REQUIRES: no other thread is inside; no handle
+  /// that is still bound is used again before its next cublasSetStream.
   ~workspace_pool();
-  workspace_pool(const workspace_pool&) = delete;
-  workspace_pool& operator=(const workspace_pool&) = delete;
+  workspace_pool(workspace_pool&&) noexcept;
+  workspace_pool& operator=(workspace_pool&&) noexcept;
 
-  /// Sets a handle's stream and the stream's workspace together, since the first alone undoes the second. All handles
-  /// bound to a stream share its workspace: their calls must be ordered, as one stream's are if one thread makes them.
-  /// Throws `error`: library_error (a bad handle), busy (capacity reached); `out_of_memory` (a new stream's workspace).
-  /// Cost: two calls into cuBLAS; no allocation and no driver call but for a stream's first time.
-  /// Threads: any; a handle must not be in use by another thread meanwhile, as cuBLAS demands.
+  /// Lets a handle work on `stream` in that stream's workspace: cublasSetStream and cublasSetWorkspace together, since
+  /// the first undoes the second. Use it wherever cublasSetStream would stand. A handle that is bound keeps its
+  /// stream's workspace from being given back, until `unbind`, `destroy_handle` or a `bind` to another stream. Throws
+  /// `error`: invalid_argument, library_error, and what the allocator throws; `out_of_memory` at the cap. If
+  /// cublasSetWorkspace fails, the handle is on `stream` with cuBLAS' own pool and counts as not bound.
+  /// Cost: the stream's first time, an allocation; then two short locks and the two cuBLAS calls: no allocation, no
+  /// driver call.
   void bind(cublas_handle handle, stream_handle stream);
-  /// Does the same without throwing.
-  status try_bind(cublas_handle handle, stream_handle stream) noexcept;
 
-  /// Gives a stream's workspace, which is allocated if it has none. Throws as `bind` does.
+  /// Does the same without throwing.
+  [[nodiscard]] status try_bind(cublas_handle handle, stream_handle stream) noexcept;
+
+  /// Puts a bound handle back to cuBLAS' own pool, on the stream it is on. Needed before a program destroys, by itself,
+  /// a handle that it had bound. Throws `error`: invalid_argument if it is not bound, library_error.
+  void unbind(cublas_handle handle);
+
+  /// Gives a stream's workspace, made now if the stream has none: for calls that terrazzo does not make.
+  /// Throws as `bind`. Valid until `release` of the stream, `clear`, or the pool's end.
   [[nodiscard]] workspace_view workspace(stream_handle stream);
 
-  /// Makes a cuBLAS handle on the pool's device. If cuBLAS finds no memory for it, idle memory goes back to the driver,
-  /// and it is asked once more. Make handles early: each allocates a pool of its own, outside terrazzo, that it keeps.
-  /// Throws `error`: library_error, with cuBLAS' status in words.
-  [[nodiscard]] cublas_handle create_handle();
-  /// Destroys a handle, which waits for the device. Throws `error`: library_error.
-  void destroy_handle(cublas_handle handle);
+  /// Takes a stream's workspace away, after waiting for the stream's work; it serves the next new stream, or is given
+  /// back. Nothing happens if the stream has none. Call it before a stream is destroyed. Throws `error`: busy, if a
+  /// handle is bound to the stream; driver_error.
+  void release(stream_handle stream);
 
-  /// Waits for the device and gives all workspaces back; returns their bytes. Handles must be bound again before use.
+  /// Gives back the workspaces of all streams that no handle is bound to, and the spare ones; returns their bytes,
+  /// which the allocator then has cached. Throws `error`: driver_error. Cost: waits for the device's work.
   std::size_t clear();
 
-  /// Bytes of each workspace, the same for the pool's life.
+  /// Makes a cuBLAS handle for the pool's device. A handle takes device memory for itself, up to some 64 MiB: make
+  /// handles before the card is full. If there is no room, terrazzo's cached memory is given back and cuBLAS asked once
+  /// more. Throws `out_of_memory`; `error`: library_error. Cost: milliseconds; on a full card, waits for the device's
+  /// work.
+  [[nodiscard]] cublas_handle create_handle();
+
+  /// Destroys a handle, made by `create_handle` or not; null is fine. Throws `error`: library_error.
+  /// Cost: waits for the device's work.
+  void destroy_handle(cublas_handle handle);
+
+  /// Tells the size of every workspace, the same for the pool's whole life, and where it comes from, as in "recommended
+  /// for compute capability 9.0".
   [[nodiscard]] std::size_t bytes() const noexcept;
-  /// Says where that size comes from, as in "recommended for compute capability 9.0".
   [[nodiscard]] const std::string& size_origin() const noexcept;
-  /// Workspaces allocated now.
-  [[nodiscard]] std::size_t count() const noexcept;
+
+  [[nodiscard]] workspace_statistics stats() const;
+  [[nodiscard]] const cublas_library& library() const noexcept;
 
  private:
-  std::unique_ptr<detail::workspace_books> books_;
+  std::unique_ptr<detail::workspace_store> store_;
+  cublas_library library_;
 };
 
 }  // namespace terrazzo

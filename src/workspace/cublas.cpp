@@ -26,9 +26,8 @@ shared_library open_first(const std::vector<std::string>& files, std::string& tr
 }
 
 shared_library find(const std::string& driver_path, std::string& tried) {
-  if (!driver_path.empty()) {
-    const std::string folder = folder_of(driver_path);
-    tried += fmt::format("; beside the CUDA driver, in '{}'", folder.empty() ? "." : folder);
+  if (const std::string folder = folder_of(driver_path); !folder.empty()) {
+    tried += fmt::format("; beside the CUDA driver, in '{}'", folder);
     if (shared_library library = open_first(cublas_files_in(folder), tried)) return library;
   }
   tried += "; among the program's libraries";
