@@ -325,7 +325,7 @@ status workspace_store::refuse_handle(cublasStatus_t code) const noexcept {
     return fail(status::out_of_memory,
                 "cublasCreate failed: {}. Of the device's {}, {} are free; terrazzo holds {}, {} of it in live blocks. "
                 "A handle "
-                "takes memory of its own: make it before the card is full, or leave room with the setting headroom",
+                "takes memory of its own: make it before the card is full, or leave room with headroom_mb",
                 library_->name(code), format_bytes(total_bytes), format_bytes(free_bytes),
                 format_bytes(now.reserved_bytes.current), format_bytes(now.allocated_bytes.current));
   } catch (const std::bad_alloc&) {
