@@ -27,7 +27,7 @@ class device_allocator;
 struct allocator_options {
   int device = 0;                               ///< CUDA ordinal
   config settings = config_from_environment();  ///< how it behaves
-  std::string driver_path;                      ///< driver library; empty: TERRAZZO_CUDA_DRIVER, else the system's
+  std::string driver_path = {};                 ///< driver library; empty: TERRAZZO_CUDA_DRIVER, else the system's
 };
 
 /// Which source an allocator's segments come from.

@@ -1,0 +1,88 @@
+#include "support/cuda.hpp"
+
+#include <filesystem>
+#include <stdexcept>
+
+#include "base/shared_library.hpp"
+
+namespace example {
+namespace {
+
+#ifdef _WIN32
+constexpr const char* system_driver = "nvcuda.dll";
+constexpr const char* software_driver_file = "nvcuda.dll";
+#else
+constexpr const char* system_driver = "libcuda.so.1";
+constexpr const char* software_driver_file = "libcuda.so.1";
+#endif
+
+/// Takes every function from the driver; throws std::runtime_error naming what is missing.
+cuda::functions load(const std::string& driver_path) {
+  std::string reason;
+  const auto library =
+      terrazzo::detail::shared_library::open(driver_path.empty() ? system_driver : driver_path, reason);
+  if (!library) throw std::runtime_error("no CUDA driver: " + reason);
+  cuda::functions table;
+  const auto take = [&](auto& slot, const char* name) {
+    slot = reinterpret_cast<std::remove_reference_t<decltype(slot)>>(library.symbol(name));
+    if (slot == nullptr) throw std::runtime_error(std::string("the CUDA driver has no ") + name);
+  };
+#define EXAMPLE_TAKE(name) take(table.name, #name);
+  EXAMPLE_CUDA_FUNCTIONS(EXAMPLE_TAKE)
+#undef EXAMPLE_TAKE
+  return table;
+}
+
+}  // namespace
+
+bool cuda::is_there(const std::string& driver_path) {
+  try {
+    const functions table = load(driver_path);
+    int count = 0;
+    return table.cuInit(0) == CUDA_SUCCESS && table.cuDeviceGetCount(&count) == CUDA_SUCCESS && count > 0;
+  } catch (const std::runtime_error&) {
+    return false;
+  }
+}
+
+cuda::cuda(const std::string& driver_path, int device) : functions_(load(driver_path)), device_(device) {
+  check(functions_.cuInit(0), "cuInit");
+  CUcontext context = nullptr;
+  check(functions_.cuDevicePrimaryCtxRetain(&context, device), "cuDevicePrimaryCtxRetain");
+  check(functions_.cuCtxSetCurrent(context), "cuCtxSetCurrent");
+}
+
+cuda::~cuda() {
+  functions_.cuCtxSetCurrent(nullptr);
+  functions_.cuDevicePrimaryCtxRelease_v2(device_);
+}
+
+std::string cuda::name() const {
+  char text[256] = "";
+  check(functions_.cuDeviceGetName(text, sizeof text, device_), "cuDeviceGetName");
+  return text;
+}
+
+std::size_t cuda::free_bytes() const {
+  std::size_t free = 0;
+  std::size_t total = 0;
+  check(functions_.cuMemGetInfo_v2(&free, &total), "cuMemGetInfo");
+  return free;
+}
+
+void cuda::check(CUresult result, const char* call) const {
+  if (result == CUDA_SUCCESS) return;
+  const char* name = nullptr;
+  if (functions_.cuGetErrorName(result, &name) != CUDA_SUCCESS || name == nullptr) name = "unknown error";
+  throw std::runtime_error(std::string(call) + ": " + name);
+}
+
+std::string software_driver() {
+  std::error_code ignored;
+  const std::filesystem::path beside = std::filesystem::read_symlink("/proc/self/exe", ignored).parent_path() / ".." /
+                                       "lib" / "softgpu" / software_driver_file;
+  if (std::filesystem::exists(beside, ignored)) return beside.lexically_normal().string();
+  return std::string(TERRAZZO_LIBRARY_FOLDER "/softgpu/") + software_driver_file;
+}
+
+}  // namespace example
