@@ -6,6 +6,7 @@
 #include "allocator/plain_segments.hpp"
 #include "allocator/range.hpp"
 #include "base/failure.hpp"
+#include "config/options.hpp"
 #include "config/rounding.hpp"
 
 namespace terrazzo::detail {
@@ -45,6 +46,8 @@ device_allocator::device_allocator(const config& settings) noexcept
 
 status device_allocator::open(std::shared_ptr<const driver> api, int device, const config& settings,
                               std::unique_ptr<device_allocator>& result) {
+  const status sound = validate_settings(settings);
+  if (sound != status::ok) return sound;
   primary_context context;
   status opened = primary_context::retain(std::move(api), device, context);
   if (opened != status::ok) return opened;

@@ -118,7 +118,9 @@ status device_allocator::tell_out_of_memory(const stream_heap& heap, const reque
   const std::size_t largest = std::max(source_->largest_free_bytes(nullptr), source_->largest_free_bytes(&heap));
 
   const char* advice = "free blocks, or use a smaller batch, context or model";
-  if (held + wanted.block_bytes > limit && limit < memory_.total_bytes())
+  if (wanted.block_bytes > memory_.total_bytes())
+    advice = "ask for less: the request alone is larger than the device";
+  else if (held + wanted.block_bytes > limit && limit < memory_.total_bytes())
     advice = "raise the limit (limit_mb or per_process_memory_fraction), or free blocks";
   else if (memory_.headroom_bytes() != 0 && free_known && free_bytes >= wanted.block_bytes)
     advice = "lower the headroom (headroom_mb), or free blocks";

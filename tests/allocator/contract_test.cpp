@@ -319,3 +319,13 @@ TEST_CASE("allocator: the error of a full device tells what was asked and what i
     CHECK(on.is_valid());
   });
 }
+
+TEST_CASE("allocator: settings that a program has set field by field are checked") {
+  softgpu_session gpu("memory=64MiB");
+  config settings;
+  settings.per_process_memory_fraction = 1.5;
+  std::unique_ptr<detail::device_allocator> one;
+  CHECK(detail::device_allocator::open(gpu.api, 0, settings, one) == status::invalid_config);
+  CHECK(std::string(last_error_message()).find("per_process_memory_fraction") != std::string::npos);
+  CHECK(one == nullptr);
+}
