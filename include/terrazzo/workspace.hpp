@@ -71,7 +71,7 @@ struct workspace_options {
   /// Most workspaces that the pool may hold; 0: no cap.
   std::size_t max_count = 0;
   /// cuBLAS' file; empty: found as `cublas_library` tells.
-  std::string cublas_path;
+  std::string cublas_path = {};
 };
 
 /// A stream's workspace. The pool owns it.

@@ -92,12 +92,12 @@ status workspace_store::wait_for_device() const noexcept {
 
 status workspace_store::make_spares() {
   if (options_.preallocate_count == 0) return status::ok;
-  spares_.reserve(options_.preallocate_count);
   while (spares_.size() < options_.preallocate_count) {
-    void* pointer = nullptr;
-    const status allocated = memory_.allocate(size_.bytes, nullptr, options_.alignment, pointer);
-    if (allocated != status::ok) return allocated;  // the destructor gives back what there is
-    spares_.push_back(pointer);
+    spares_.push_back(nullptr);
+    const status allocated = memory_.allocate(size_.bytes, nullptr, options_.alignment, spares_.back());
+    if (allocated == status::ok) continue;
+    spares_.pop_back();
+    return allocated;  // the destructor gives back what there is
   }
   // The legacy stream may still use what its blocks were before; the streams that will have these do not wait for it.
   return wait_for_device();

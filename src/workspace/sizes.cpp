@@ -39,13 +39,14 @@ status parse_workspace_config(const std::string& text, std::size_t& bytes) {
     std::size_t behind = at;
     std::size_t kilobytes = 0;
     std::size_t count = 0;
-    if (!read_number(text, behind, kilobytes, overflow) || !read_number(text, behind, count, overflow)) {
+    bool too_large = false;  // of no account in what turns out to be no pair
+    if (!read_number(text, behind, kilobytes, too_large) || !read_number(text, behind, count, too_large)) {
       ++at;  // PyTorch searches for pairs, whatever stands between them
       continue;
     }
     std::size_t pair = 0;
-    overflow = overflow || !checked_multiply(kilobytes, count, pair) || !checked_multiply(pair, kib, pair) ||
-               !checked_add(total, pair, total);
+    overflow = overflow || too_large || !checked_multiply(kilobytes, count, pair) ||
+               !checked_multiply(pair, kib, pair) || !checked_add(total, pair, total);
     found = true;
     at = behind;
   }
