@@ -2,8 +2,8 @@
 //
 //   <who>/pair/<bytes>        allocate and free one block, over and over
 //   <who>/pair_mixed          the same with sizes from 512 B to 1 MiB, each power of two as likely as another
-//   <who>/replace/<live>      free a random block of <live>, allocate another of 512 B to 16 KiB; with as many holes as
-//   blocks <who>/threads/<threads>   pairs of 4 KiB in each thread, terrazzo's on a stream of its own
+//   <who>/replace/<live>      free a random block of <live>, allocate another of 512 B to 16 KiB; as many holes as blocks
+//   <who>/threads/<threads>   pairs of 4 KiB in each thread, terrazzo's on a stream of its own
 //
 // Runs on the software GPU without memory behind it (another driver: TERRAZZO_CUDA_DRIVER): no driver call is made
 // while the time is taken, which the benchmark checks.

@@ -1,9 +1,11 @@
 // The probes' own kernels, as PTX text that the driver compiles when it is loaded: no compiler is needed on the machine
 // with the card. Where the driver cannot (the software GPU refuses modules), `kernels` throws `unsupported`.
 //
-//   spin    one thread: reads through a buffer and counts turns in host memory, until a host flag or a time limit ends
-//   it fill    writes *base + add + i to each of `count` words check   counts the words that differ from that bump adds
-//   1 to *base: gives every replay of a graph a value of its own
+//   spin    one thread: reads through a buffer and counts turns in host memory, until a host flag or a time limit
+//           ends it
+//   fill    writes *base + add + i to each of `count` words
+//   check   counts the words that differ from that
+//   bump    adds 1 to *base: gives every replay of a graph a value of its own
 #pragma once
 
 #include <cstdint>

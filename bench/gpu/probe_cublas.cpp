@@ -2,11 +2,11 @@
 //   handle_memory   free bytes lost to creating the handles, to a first product, and got back by destroying them; run
 //                   with several CUBLAS_WORKSPACE_CONFIG, which is read when the library is first used
 //   algorithms      what a workspace limit leaves of cuBLASLt's algorithms, what they need, how fast the first ones
-//   are,
-//                   and whether they give the same bits as under the largest limit
+//                   are, and whether they give the same bits as under the largest limit
 //   full_cold       how much memory must be free for cublasCreate, and for a first product, in a process that never
-//   used it full_cold_lt    the same of cuBLASLt full_warm       what still works with nothing free once both have been
-//   used
+//                   used it
+//   full_cold_lt    the same of cuBLASLt
+//   full_warm       what still works with nothing free once both have been used
 
 #include <cstring>
 #include <functional>

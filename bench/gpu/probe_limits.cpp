@@ -1,9 +1,9 @@
-// How far the driver goes (to be measured on a card, items 6 and 7). The items that fill the card or its tables come
-// last.
+// How far the driver goes (to be measured on a card, items 6 and 7). What fills the card or its tables comes last.
 //   streams         a busy stream is destroyed: when does its handle's value come back, and what is told about it then
 //   two_processes   two processes map at once: how much slower is each
 //   full_card       map, set-access, reserve and unmap while not one chunk is left; how much of the free memory can be
-//   had mappings        one chunk mapped at ever more addresses, until a call fails: how many, and what each 1,000 cost
+//                   had
+//   mappings        one chunk mapped at ever more addresses, until a call fails: how many, and what each 1,000 cost
 
 #include <sys/mman.h>
 #include <sys/wait.h>

@@ -1,5 +1,6 @@
 // A lock for critical sections of some tens of nanoseconds: one atomic exchange to take, one plain store to release,
-// which is half of what a std::mutex pays when nobody waits. Never held across a driver call or a host allocation.
+// which is half of what a std::mutex pays when nobody waits. Never held across a driver call; under it host memory
+// is allocated only for new descriptors, in batches.
 #pragma once
 
 #include <atomic>

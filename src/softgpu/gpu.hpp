@@ -6,8 +6,8 @@
 //   device     what a spec string tells (spec.hpp) and the memory it holds (memory_books.hpp)
 //   context    a device's primary context; no other contexts are modelled. Streams, events, allocations and pinned host
 //              memory live in it and go with it; chunks, reservations and mappings do not
-//   call       one entry into a driver function: counted, priced, perhaps made to fail, refused by name if it breaks a
-//   rule
+//   call       one entry into a driver function: counted, priced, perhaps made to fail, refused by name if it
+//              breaks a rule
 //
 // Handles are numbers that are never given twice, so a handle of something gone is always noticed. (A real driver may
 // use a destroyed stream's value again.) Threads: one lock over the books; every driver function holds it from begin to

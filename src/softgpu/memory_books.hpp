@@ -1,8 +1,7 @@
 // All memory of the software GPU: what each device holds, and what lies at which address.
 //
-//   allocation    one cuMemAlloc: bytes of its own at an address of its own. Its pages come from anywhere on the
-//   device,
-//                 as on a real card, so only lack of bytes fails it. Below 1 MiB it counts as its size in 512 bytes,
+//   allocation    one cuMemAlloc: bytes of its own at an address of its own. Its pages come from anywhere on
+//                 the device, as on a real card, so only lack of bytes fails it. Below 1 MiB it counts as its size in 512 bytes,
 //                 from there on in 2 MiB (a real driver packs the small ones into shared 2 MiB pages, which also count
 //                 as used while one of them is alive: not modelled)
 //   chunk         one cuMemCreate; it lives while its handle is held or a mapping shows it

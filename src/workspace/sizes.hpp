@@ -1,10 +1,8 @@
-// How large a workspace is. The size is chosen once, when a pool is made, because it decides which algorithms cuBLAS
-// runs.
+// How large a workspace is. The size is chosen once, when a pool is made: it decides which algorithms cuBLAS runs.
 //
 //   1. what the program asks for, 16 KiB or more
-//   2. CUBLAS_WORKSPACE_CONFIG, `:<KiB>:<count>` any number of times, all summed: read as PyTorch reads it. cuBLAS
-//   itself
-//      reads it too, for a handle's own pool.
+//   2. CUBLAS_WORKSPACE_CONFIG, `:<KiB>:<count>` any number of times, all summed: read as PyTorch reads it.
+//      cuBLAS itself reads it too, for a handle's own pool.
 //   3. NVIDIA's recommendation: 32 MiB for compute capability 9.x, 10.x and 12.x, 4 MiB for others.
 //
 // PyTorch's own defaults differ: 32 MiB for 9.x to 12.x, else 8,519,680 bytes. Who wants its numbers bit for bit sets

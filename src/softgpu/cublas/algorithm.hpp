@@ -4,9 +4,8 @@
 //   direct     f32 operands: straight into C. No workspace.
 //   tiled      16-bit operands: C is made tile by tile, each accumulated as f32 in the workspace and rounded once.
 //              Workspace: one tile, 16 KiB, which is why 16 KiB is "enough to avoid ALLOC_FAILED" here as in cuBLAS.
-//   split_k    long k and few tiles: k is cut into 2, 4, 8 or 16 parts, each part's product stands in the workspace as
-//   f32,
-//              and their sum goes to C. Workspace: 4 * m * n * parts bytes. The most parts that fit are taken.
+//   split_k    long k and few tiles: k is cut into 2, 4, 8 or 16 parts, each part's product stands in the workspace
+//              as f32, and their sum goes to C. Workspace: 4 * m * n * parts bytes. The most parts that fit are taken.
 //
 // Source: the three families are cuBLAS' own (its CUBLAS_GEMM_ALGO20 to 23 are "sliced" and "splitK" kernels); the
 // thresholds are this model's.

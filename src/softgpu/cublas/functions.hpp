@@ -4,8 +4,7 @@
 //
 //   hidden pool   device memory that cublasCreate takes and cublasDestroy gives back, cublasSetWorkspace or not
 //   workspace     where a product keeps its partial sums: the hidden pool, until cublasSetWorkspace names another, and
-//   again
-//                 from the next cublasSetStream on. Which algorithm runs depends on its size (algorithm.hpp)
+//                 again from the next cublasSetStream on. Which algorithm runs depends on its size (algorithm.hpp)
 //   product       C = alpha * op(A) * op(B) + beta * C, run in the order of the handle's stream (product.hpp)
 //
 // Stricter than cuBLAS: what an operand's or a workspace's addresses reach is checked when the product is asked for,
