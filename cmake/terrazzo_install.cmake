@@ -22,7 +22,7 @@ endif()
 foreach(target IN ITEMS softgpu_cuda softgpu_cublas)
   if(TARGET ${target})
     set_target_properties(${target} PROPERTIES INSTALL_RPATH "$ORIGIN")
-    install(TARGETS ${target} LIBRARY DESTINATION ${terrazzo_softgpu_dir})
+    install(TARGETS ${target} LIBRARY DESTINATION ${terrazzo_softgpu_dir} RUNTIME DESTINATION ${terrazzo_softgpu_dir})
   endif()
 endforeach()
 

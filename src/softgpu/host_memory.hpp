@@ -4,10 +4,12 @@
 //   memory file     the bytes of a device's chunks: an anonymous, sparse file; a chunk is a part of it
 //
 // Bytes of a file shown at two addresses are the same bytes, which is what makes aliases true.
+// Threads: not locked here; the caller holds the lock of the books (gpu.hpp).
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 
 namespace softgpu {
 
@@ -21,7 +23,7 @@ void release_addresses(void* address, std::size_t bytes) noexcept;
 /// Sparse anonymous memory of one device. Offsets are never given twice, so nothing must be zeroed or kept apart.
 class memory_file {
  public:
-  memory_file() = default;
+  memory_file();
   ~memory_file();
   memory_file(const memory_file&) = delete;
   memory_file& operator=(const memory_file&) = delete;
@@ -35,15 +37,17 @@ class memory_file {
   /// Gives the bytes of a part back to the host.
   void discard(std::uint64_t offset, std::size_t bytes) noexcept;
 
-  /// Shows a part of the file at an address within a reserved range, readable or readable and writable.
+  /// Shows a whole part of the file at an address within a reserved range, readable or readable and writable; again,
+  /// with other access, where it is shown already. False if the host refuses.
   [[nodiscard]] bool expose(void* address, std::size_t bytes, std::uint64_t offset, bool writable) noexcept;
 
  private:
-  int descriptor_ = -1;
+  struct state;  // each system's own
+  std::unique_ptr<state> state_;
   std::uint64_t next_ = 0;
 };
 
-/// Makes addresses fault again that `expose` made usable.
+/// Makes the addresses of one `expose` fault again.
 void hide(void* address, std::size_t bytes) noexcept;
 
 /// The unit in which the host maps memory.

@@ -45,13 +45,19 @@ void* reserve_addresses(std::size_t bytes, std::size_t alignment, void* hint) no
 
 void release_addresses(void* address, std::size_t bytes) noexcept { munmap(address, bytes); }
 
+struct memory_file::state {
+  int descriptor = -1;
+};
+
+memory_file::memory_file() : state_(std::make_unique<state>()) {}
+
 memory_file::~memory_file() {
-  if (descriptor_ >= 0) close(descriptor_);
+  if (state_->descriptor >= 0) close(state_->descriptor);
 }
 
 bool memory_file::open() noexcept {
-  descriptor_ = memfd_create("terrazzo software GPU", MFD_CLOEXEC);
-  return descriptor_ >= 0 && ftruncate(descriptor_, static_cast<off_t>(file_bytes)) == 0;
+  state_->descriptor = memfd_create("terrazzo software GPU", MFD_CLOEXEC);
+  return state_->descriptor >= 0 && ftruncate(state_->descriptor, static_cast<off_t>(file_bytes)) == 0;
 }
 
 std::uint64_t memory_file::take(std::size_t bytes) noexcept {
@@ -62,13 +68,13 @@ std::uint64_t memory_file::take(std::size_t bytes) noexcept {
 
 void memory_file::discard(std::uint64_t offset, std::size_t bytes) noexcept {
   // A host that cannot punch holes keeps the pages: more host memory is used, nothing else changes.
-  (void)!fallocate(descriptor_, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, static_cast<off_t>(offset),
+  (void)!fallocate(state_->descriptor, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, static_cast<off_t>(offset),
                    static_cast<off_t>(whole_pages(bytes)));
 }
 
 bool memory_file::expose(void* address, std::size_t bytes, std::uint64_t offset, bool writable) noexcept {
   const int protection = writable ? PROT_READ | PROT_WRITE : PROT_READ;
-  return mmap(address, whole_pages(bytes), protection, MAP_SHARED | MAP_FIXED, descriptor_,
+  return mmap(address, whole_pages(bytes), protection, MAP_SHARED | MAP_FIXED, state_->descriptor,
               static_cast<off_t>(offset)) != MAP_FAILED;
 }
 

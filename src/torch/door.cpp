@@ -17,7 +17,12 @@ namespace {
 constexpr int max_devices = 64;
 
 constinit std::array<std::atomic<terrazzo::allocator*>, max_devices> allocators{};
-constinit std::mutex making;
+
+// Not constant-initialised everywhere, so made when first asked for.
+std::mutex& making() {
+  static std::mutex only;
+  return only;
+}
 
 terrazzo::allocator* find_allocator(int device) noexcept {
   if (device < 0 || device >= max_devices) return nullptr;
@@ -29,7 +34,7 @@ terrazzo::allocator& make_allocator(int device) {
     throw terrazzo::error(terrazzo::status::invalid_device,
                           "terrazzo: there is no CUDA device " + std::to_string(device));
   }
-  const std::lock_guard lock(making);
+  const std::lock_guard lock(making());
   terrazzo::allocator* made = find_allocator(device);
   if (made == nullptr) {
     terrazzo::allocator_options options;

@@ -4,11 +4,18 @@ public is lost.
 
 Usage: check_exports.py LIBRARY LIST [ARCHIVE]
 With the static library of the same objects, also checks that whatever is marked TERRAZZO_API there stands in the list.
+Of a DLL only C names are compared: C++ names are others on Windows, where size_t is another type.
 """
 import pathlib
 import re
 import subprocess
 import sys
+
+
+def shown_by_dll(library):
+    text = subprocess.run(["x86_64-w64-mingw32-objdump", "-p", library], check=True, capture_output=True, text=True).stdout
+    table = text.partition("[Ordinal/Name Pointer] Table")[2].strip().partition("\n\n")[0]
+    return {line.split()[-1] for line in table.splitlines()}
 
 
 def shown_by(library):
@@ -30,7 +37,11 @@ def marked_in(archive):
 
 def main(library, list_file, archive=None):
     listed = {line for line in pathlib.Path(list_file).read_text().split("\n") if line and not line.startswith("#")}
-    shown = shown_by(library)
+    if library.endswith(".dll"):
+        shown = {name for name in shown_by_dll(library) if not name.startswith("_Z")}
+        listed = {name for name in listed if not name.startswith("_Z")}
+    else:
+        shown = shown_by(library)
     problems = [f"{name} is shown but not listed" for name in sorted(shown - listed)]
     problems += [f"{name} is listed but not shown" for name in sorted(listed - shown)]
     if archive is not None:

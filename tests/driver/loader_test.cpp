@@ -1,5 +1,6 @@
 // How a driver is found and judged: by path, by variable, and by what it has.
 #include <cstdlib>
+#include <filesystem>
 #include <set>
 #include <string>
 
@@ -67,7 +68,7 @@ TEST_CASE("driver loader: a path and the variable both lead to a library") {
     const status loaded = driver::load(one.path, api);
     REQUIRE_MESSAGE(loaded == status::ok, last_error_message());
     CHECK(api->version() == one.version);
-    CHECK(api->origin() == one.expected);
+    CHECK(std::filesystem::equivalent(api->origin(), one.expected));  // systems spell one path in several ways
     CHECK(api->chosen_by_path());
     CHECK(api->has_virtual_memory());
     CHECK(api->call_count() >= 1);

@@ -1,13 +1,12 @@
 // Steering: counts, failures made to happen, prices, other processes' memory, messages. What only software can do.
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <cstdint>
 #include <string>
 
+#include "softgpu/host_can_read.hpp"
 #include "support/softgpu.hpp"
 
 using terrazzo::test::current_context;
+using terrazzo::test::host_can_read;
 using terrazzo::test::softgpu_session;
 
 namespace {
@@ -31,16 +30,6 @@ CUmemAccessDesc access_of(int device, CUmemAccess_flags flags) {
   access.location = device_memory(device).location;
   access.flags = flags;
   return access;
-}
-
-// Whether the host could read an address, asked of the kernel, which does not die of the answer.
-bool host_can_read(CUdeviceptr address) {
-  int ends[2];
-  REQUIRE(pipe(ends) == 0);
-  const bool can = write(ends[1], reinterpret_cast<const void*>(address), 1) == 1;
-  close(ends[0]);
-  close(ends[1]);
-  return can;
 }
 
 }  // namespace

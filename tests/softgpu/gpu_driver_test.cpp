@@ -20,10 +20,15 @@ const terrazzo::test::driver_table& contract_driver() { return table; }
 
 int main(int argc, char** argv) {
   constexpr int skipped = 77;
+#ifdef _WIN32
+  const char* const system_driver = "nvcuda.dll";
+#else
+  const char* const system_driver = "libcuda.so.1";
+#endif
   const char* named = std::getenv("TERRAZZO_CUDA_DRIVER");
   std::string reason;
   const auto library =
-      terrazzo::detail::shared_library::open(named != nullptr && *named != '\0' ? named : "libcuda.so.1", reason);
+      terrazzo::detail::shared_library::open(named != nullptr && *named != '\0' ? named : system_driver, reason);
   int count = 0;
   if (library) {
     table = terrazzo::test::driver_table::from([&](const char* name) { return library.symbol(name); });

@@ -1,6 +1,5 @@
-// The door for PyTorch, opened as a plug-in by dlopen: what ctypes.CDLL does, with exceptions caught as PyTorch, which
-// is C++ too, catches them.
-#include <dlfcn.h>
+// The door for PyTorch, opened as a plug-in at run time: what ctypes.CDLL does, with exceptions caught as PyTorch,
+// which is C++ too, catches them.
 #include <doctest/doctest.h>
 
 #include <cstdint>
@@ -12,6 +11,7 @@
 #include <thread>
 #include <vector>
 
+#include "base/shared_library.hpp"
 #include "terrazzo/status.hpp"
 
 namespace {
@@ -23,11 +23,16 @@ using free_function = void (*)(void* pointer, std::size_t size, int device, void
 struct door {
   door() {
     // Read when the first allocation loads the driver.
+#ifdef _WIN32
+    _putenv_s("TERRAZZO_SOFTGPU", "devices=2,memory=1GiB");
+#else
     setenv("TERRAZZO_SOFTGPU", "devices=2,memory=1GiB", 1);
-    void* library = dlopen(TERRAZZO_TORCH_LIBRARY, RTLD_NOW | RTLD_LOCAL);
-    REQUIRE_MESSAGE(library != nullptr, dlerror());
-    allocate = reinterpret_cast<malloc_function>(dlsym(library, "terrazzo_malloc"));
-    free = reinterpret_cast<free_function>(dlsym(library, "terrazzo_free"));
+#endif
+    std::string reason;
+    const auto library = terrazzo::detail::shared_library::open(TERRAZZO_TORCH_LIBRARY, reason);
+    REQUIRE_MESSAGE(library, reason);
+    allocate = reinterpret_cast<malloc_function>(library.symbol("terrazzo_malloc"));
+    free = reinterpret_cast<free_function>(library.symbol("terrazzo_free"));
     REQUIRE((allocate != nullptr && free != nullptr));
   }
   malloc_function allocate = nullptr;
