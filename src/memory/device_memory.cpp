@@ -18,11 +18,10 @@ status device_memory::open(const primary_context& context) {
 
   if (!cuda.has_virtual_memory()) {
     virtual_memory_reason_ = "the driver has no virtual memory management (cuMemCreate and its kin, from 10.2 on)";
+  } else if (try_virtual_memory() == status::ok) {
+    virtual_memory_ = true;
   } else {
-    // A device that has no room for one chunk now says nothing against virtual memory management.
-    const status tried = try_virtual_memory();
-    virtual_memory_ = tried == status::ok || (tried == status::out_of_memory && chunk_bytes_ != 0);
-    if (!virtual_memory_) virtual_memory_reason_ = last_error_message();
+    virtual_memory_reason_ = last_error_message();
   }
   held_peak_ = 0;
   return status::ok;
