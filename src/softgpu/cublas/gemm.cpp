@@ -116,8 +116,8 @@ cublasStatus_t check_matrix(const gemm_call& call, const char* name, const matri
   const std::uint64_t extent =
       static_cast<std::uint64_t>(columns - 1) * static_cast<std::uint64_t>(x.ld) + static_cast<std::uint64_t>(rows);
   for (int i = 0; i < call.batch_count; ++i) {
-    const std::uintptr_t address =
-        reinterpret_cast<std::uintptr_t>(x.data) + static_cast<std::uintptr_t>(x.stride * i) * unit;
+    const std::uintptr_t address = reinterpret_cast<std::uintptr_t>(x.data) +
+                                   static_cast<std::uintptr_t>(x.stride) * static_cast<unsigned>(i) * unit;
     const auto bad = check_range(call, name, address, extent * unit, unit, write, touchable);
     if (bad != CUBLAS_STATUS_SUCCESS || x.stride == 0) return bad;
   }
@@ -142,24 +142,40 @@ cublasStatus_t read_scalars(const gemm_call& call, cublasPointerMode_t mode, pro
   return CUBLAS_STATUS_SUCCESS;
 }
 
+/// Tells whether two results of a batch share an element. They may interleave: a stride below the extent of one is fine
+/// where each lies in the other's gaps between columns.
+bool results_overlap(const gemm_call& call) {
+  const std::uint64_t rows = static_cast<std::uint64_t>(call.m);
+  const std::uint64_t columns = static_cast<std::uint64_t>(call.n);
+  const std::uint64_t ld = static_cast<std::uint64_t>(call.c.ld);
+  const std::uint64_t stride =
+      call.c.stride < 0 ? 0 - static_cast<std::uint64_t>(call.c.stride) : static_cast<std::uint64_t>(call.c.stride);
+  std::uint64_t distance = 0;
+  for (int i = 1; i < call.batch_count; ++i) {
+    // Results i apart. The farther ones are clear where these are, and below it cannot overflow.
+    if (stride > columns * ld - distance) return false;
+    distance += stride;
+    const std::uint64_t column = distance / ld;
+    const std::uint64_t row = distance % ld;
+    if ((column < columns && row < rows) || (column + 1 < columns && ld - row < rows)) return true;
+  }
+  return false;
+}
+
 cublasStatus_t check_operands(const gemm_call& call, const product& made, bool& touchable) {
-  if (call.batch_count > 1) {
-    const long long span = static_cast<long long>(call.n - 1) * call.c.ld + call.m;
-    if (call.c.stride < span && -call.c.stride < span) {
-      return refuse(CUBLAS_STATUS_INVALID_VALUE, call.function,
-                    "results of the batch overlap: stride {} of {} elements", call.c.stride, span);
-    }
+  if (results_overlap(call)) {
+    return refuse(CUBLAS_STATUS_INVALID_VALUE, call.function, "results of the batch overlap: stride {}, ldc {}",
+                  call.c.stride, call.c.ld);
   }
   auto bad = check_matrix(call, "C", made.c, call.m, call.n, true, touchable);
-  if (bad != CUBLAS_STATUS_SUCCESS || call.k == 0) return bad;
-  if (made.alpha.device == nullptr && made.alpha.value == 0) return CUBLAS_STATUS_SUCCESS;
+  if (bad != CUBLAS_STATUS_SUCCESS || !made.multiplies()) return bad;
   bad = check_matrix(call, "A", made.a, made.a_rows(), made.a_columns(), false, touchable);
   if (bad != CUBLAS_STATUS_SUCCESS) return bad;
   return check_matrix(call, "B", made.b, made.b_rows(), made.b_columns(), false, touchable);
 }
 
 cublasStatus_t take_workspace(const gemm_call& call, const handle_state& state, product& made, bool& touchable) {
-  if (call.k == 0) return CUBLAS_STATUS_SUCCESS;
+  if (!made.multiplies()) return CUBLAS_STATUS_SUCCESS;
   if (!choose(call.m, call.n, call.k, call.batch_count, made.a.type, state.workspace_bytes, made.how)) {
     return refuse(CUBLAS_STATUS_ALLOC_FAILED, call.function, "the workspace of {} bytes is too small: {} are needed",
                   state.workspace_bytes, made.how.workspace_bytes);

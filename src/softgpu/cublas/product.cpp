@@ -35,7 +35,9 @@ void store(const matrix& x, void* data, std::ptrdiff_t index, float value) noexc
 }
 
 void* matrix_of_batch(const matrix& x, int i) noexcept {
-  return static_cast<char*>(x.data) + x.stride * i * static_cast<long long>(size_of(x.type));
+  // Unsigned, as addresses were checked: any stride may wrap around.
+  const std::uintptr_t offset = static_cast<std::uintptr_t>(x.stride) * static_cast<unsigned>(i) * size_of(x.type);
+  return reinterpret_cast<void*>(reinterpret_cast<std::uintptr_t>(x.data) + offset);
 }
 
 float_matrix as_floats(const matrix& x, int i, int rows, int columns, bool transposed, float* scratch) noexcept {

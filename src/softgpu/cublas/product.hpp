@@ -47,6 +47,9 @@ struct product {
   [[nodiscard]] int b_rows() const noexcept { return b_transposed ? n : k; }
   [[nodiscard]] int b_columns() const noexcept { return b_transposed ? k : n; }
 
+  /// False if it is known beforehand that A and B are not read.
+  [[nodiscard]] bool multiplies() const noexcept { return k != 0 && (alpha.device != nullptr || alpha.value != 0); }
+
   /// Takes the host memory; false if there is none.
   [[nodiscard]] bool prepare() noexcept;
 
