@@ -13,11 +13,11 @@ TEST_CASE("status: every code has a number and a name of its own and a sentence"
   std::set<int> numbers;
   std::set<std::string> names;
   int count = 0;
-#define TERRAZZO_COUNT(name, number, sentence)            \
-  ++count;                                                \
-  numbers.insert(static_cast<int>(status::name));         \
-  names.insert(terrazzo::to_string(status::name));        \
-  CHECK(static_cast<int>(status::name) == number);        \
+#define TERRAZZO_COUNT(name, number, sentence)     \
+  ++count;                                         \
+  numbers.insert(static_cast<int>(status::name));  \
+  names.insert(terrazzo::to_string(status::name)); \
+  CHECK(static_cast<int>(status::name) == number); \
   CHECK(std::string(terrazzo::describe(status::name)) == sentence);
   TERRAZZO_STATUS_CODES(TERRAZZO_COUNT)
 #undef TERRAZZO_COUNT
