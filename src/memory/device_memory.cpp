@@ -38,6 +38,9 @@ status device_memory::try_virtual_memory() noexcept {
   if (granularity == 0 || !std::has_single_bit(granularity))
     return fail(status::not_supported, "the driver's granularity of {} bytes is no power of two", granularity);
   chunk_bytes_ = std::max(granularity, 2 * mib);
+  if (chunk_bytes_ > total_bytes_)
+    return fail(status::not_supported, "one chunk of {} bytes is more than the device's {}", chunk_bytes_,
+                total_bytes_);
 
   std::vector<chunk_handle> chunks;
   try {
@@ -53,6 +56,8 @@ status device_memory::try_virtual_memory() noexcept {
     result = map(address, chunks.data(), 1);
     if (result == status::ok) result = unmap(address, chunk_bytes_);
     release_chunk(chunks[0]);
+  } else if (result == status::out_of_memory) {
+    result = status::ok;  // no room for one chunk now says nothing against virtual memory management
   }
   unreserve(address, chunk_bytes_);
   return result;

@@ -80,6 +80,15 @@ TEST_CASE("range: a device whose mappings fail is found out by the probe") {
   }
 }
 
+TEST_CASE("range: a device that is full at the start is not taken for one without virtual memory management") {
+  session on("memory=64MiB;other=64MiB");
+  CHECK(on.allocator->kind() == segment_kind::expandable);
+  CHECK(on.allocate(mib) == nullptr);
+  CHECK(on.last == status::out_of_memory);
+  REQUIRE(terrazzo_softgpu_set_other_memory(0, 0) == 0);
+  CHECK(on.allocate(mib) != nullptr);
+}
+
 TEST_CASE("range: large granularity is the chunk") {
   session on("memory=1GiB;granularity=32MiB");
   CHECK(on.allocator->memory().chunk_bytes() == 32 * mib);
