@@ -16,9 +16,9 @@ struct counter {
 struct statistics {
   counter requested_bytes;  ///< as the program asked
   counter allocated_bytes;  ///< after rounding to blocks
-  counter active_bytes;  ///< allocated, and freed blocks that a stream still uses; not told apart yet: equals allocated
-  counter reserved_bytes;  ///< device memory taken from the driver
-  counter allocations;     ///< live blocks
+  counter active_bytes;     ///< with freed blocks that a stream still uses; not told apart yet: equals allocated_bytes
+  counter reserved_bytes;   ///< device memory taken from the driver
+  counter allocations;      ///< live blocks
 
   std::uint64_t allocation_count = 0;     ///< successful allocations ever
   std::uint64_t deallocation_count = 0;   ///< blocks freed ever
@@ -27,10 +27,9 @@ struct statistics {
   std::uint64_t retry_count = 0;          ///< requests that came to wait for the device, served or not
   std::uint64_t invalid_free_count = 0;   ///< frees refused: foreign pointers, double frees, other allocators' blocks
 
-  std::size_t limit_bytes = 0;  ///< what terrazzo may hold on this device
-  std::size_t largest_free_bytes =
-      0;                          ///< the largest free block of the source; a stream's front and slabs may hold more
-  std::size_t segment_count = 0;  ///< plain segments, or reservations of the range
+  std::size_t limit_bytes = 0;         ///< what terrazzo may hold on this device
+  std::size_t largest_free_bytes = 0;  ///< the largest free block of the source; fronts and slabs may hold more
+  std::size_t segment_count = 0;       ///< plain segments, or reservations of the range
 };
 
 }  // namespace terrazzo
