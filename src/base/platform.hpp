@@ -19,6 +19,12 @@
 #define TERRAZZO_FAST_THREAD_LOCAL thread_local
 #endif
 
+// Set where the compiler emulates thread-local variables on the heap: there their memory goes at the end of the thread
+// before their destructors run, so none may have a destructor.
+#if defined(__MINGW32__)
+#define TERRAZZO_EMULATED_THREAD_LOCAL 1
+#endif
+
 #if defined(__x86_64__) || defined(__i386__) || defined(_M_X64)
 #include <immintrin.h>
 #endif

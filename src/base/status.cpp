@@ -2,6 +2,7 @@
 
 #include "base/bits.hpp"
 #include "base/failure.hpp"
+#include "base/platform.hpp"
 
 namespace terrazzo {
 
@@ -47,6 +48,7 @@ namespace detail {
 
 namespace {
 
+#ifndef TERRAZZO_EMULATED_THREAD_LOCAL
 failure_message shared_message{};  // for threads that found no host memory for one of their own
 constinit thread_local failure_message* thread_message = nullptr;
 
@@ -57,9 +59,16 @@ struct message_owner {
     thread_message = &shared_message;
   }
 };
+#endif
 
 }  // namespace
 
+#ifdef TERRAZZO_EMULATED_THREAD_LOCAL
+failure_message& thread_failure_message() noexcept {
+  static thread_local failure_message message{};
+  return message;
+}
+#else
 // Not a thread-local array: variables of the initial-exec model put all of a library's thread-local storage into a
 // space of less than 2 KiB, and a library that does not fit there cannot be opened by a running program, such as
 // Python.
@@ -72,6 +81,7 @@ failure_message& thread_failure_message() noexcept {
   }
   return *thread_message;
 }
+#endif
 
 std::string format_bytes(std::size_t bytes) {
   if (bytes < 10 * kib) return fmt::format("{} bytes", bytes);

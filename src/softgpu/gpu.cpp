@@ -5,6 +5,7 @@
 #include <thread>
 #include <utility>
 
+#include "base/platform.hpp"
 #include "softgpu/error_names.hpp"
 
 namespace softgpu {
@@ -28,8 +29,13 @@ gpu* make_books() {
 }  // namespace
 
 thread_state& this_thread() noexcept {
+#ifdef TERRAZZO_EMULATED_THREAD_LOCAL
+  static thread_local thread_state* const state = new thread_state;  // stays when the thread ends: see platform.hpp
+  return *state;
+#else
   thread_local thread_state state;
   return state;
+#endif
 }
 
 gpu& books() {
