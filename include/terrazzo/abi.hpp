@@ -106,5 +106,72 @@ class allocator {
   terrazzo_allocator_t* handle_ = nullptr;
 };
 
+/// The workspaces of an allocator's device, which must outlive the pool. The functions are those of terrazzo.h.
+class workspace_pool {
+ public:
+  explicit workspace_pool(const allocator& memory, terrazzo_workspace_options_t options =
+                                                       terrazzo_workspace_options_t TERRAZZO_WORKSPACE_OPTIONS_INIT) {
+    throw_on_failure(terrazzo_workspace_pool_create(memory.handle(), &options, &handle_));
+  }
+
+  ~workspace_pool() { terrazzo_workspace_pool_destroy(handle_); }
+  workspace_pool(workspace_pool&& other) noexcept : handle_(other.handle_) { other.handle_ = nullptr; }
+  workspace_pool& operator=(workspace_pool&& other) noexcept {
+    std::swap(handle_, other.handle_);
+    return *this;
+  }
+  workspace_pool(const workspace_pool&) = delete;
+  workspace_pool& operator=(const workspace_pool&) = delete;
+
+  void bind(void* cublas, void* stream) { throw_on_failure(terrazzo_workspace_pool_bind(handle_, cublas, stream)); }
+  void unbind(void* cublas) { throw_on_failure(terrazzo_workspace_pool_unbind(handle_, cublas)); }
+  void* workspace(void* stream) {
+    void* workspace = nullptr;
+    throw_on_failure(terrazzo_workspace_pool_workspace(handle_, stream, &workspace, nullptr));
+    return workspace;
+  }
+  void release(void* stream) { throw_on_failure(terrazzo_workspace_pool_release(handle_, stream)); }
+  std::size_t clear() {
+    std::size_t given_back = 0;
+    throw_on_failure(terrazzo_workspace_pool_clear(handle_, &given_back));
+    return given_back;
+  }
+
+  void* create_handle() {
+    void* cublas = nullptr;
+    throw_on_failure(terrazzo_workspace_pool_create_handle(handle_, &cublas));
+    return cublas;
+  }
+  void destroy_handle(void* cublas) { throw_on_failure(terrazzo_workspace_pool_destroy_handle(handle_, cublas)); }
+
+  std::size_t bytes() const {
+    std::size_t bytes = 0;
+    throw_on_failure(terrazzo_workspace_pool_bytes(handle_, &bytes));
+    return bytes;
+  }
+  std::string size_origin() const {
+    const char* origin = nullptr;
+    throw_on_failure(terrazzo_workspace_pool_size_origin(handle_, &origin));
+    return origin;
+  }
+  terrazzo_workspace_stats_t stats() const {
+    terrazzo_workspace_stats_t stats = terrazzo_workspace_stats_t();
+    stats.struct_size = sizeof(stats);
+    throw_on_failure(terrazzo_workspace_pool_stats(handle_, &stats));
+    return stats;
+  }
+  void* symbol(const char* name) const {
+    void* symbol = nullptr;
+    throw_on_failure(terrazzo_workspace_pool_symbol(handle_, name, &symbol));
+    return symbol;
+  }
+
+  /// The handle, still owned by this object, for functions of terrazzo.h.
+  terrazzo_workspace_pool_t* handle() const noexcept { return handle_; }
+
+ private:
+  terrazzo_workspace_pool_t* handle_ = nullptr;
+};
+
 }  // namespace abi
 }  // namespace terrazzo

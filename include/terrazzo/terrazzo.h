@@ -148,6 +148,94 @@ TERRAZZO_API terrazzo_status_t terrazzo_allocator_reset_peaks(terrazzo_allocator
  * blocks; other threads wait. */
 TERRAZZO_API terrazzo_status_t terrazzo_allocator_validate(terrazzo_allocator_t* allocator) TERRAZZO_NOEXCEPT;
 
+/* ---- Workspace pool: the scratch memory that cuBLAS works in --------------------------------------------------- */
+
+/* The workspaces of an allocator's device: one a stream, which never moves and never changes its size. cuBLAS handles
+ * (cublasHandle_t) are passed as `void*`. Calls on one cuBLAS handle, `bind` among them, must not be made at once. */
+typedef struct terrazzo_workspace_pool terrazzo_workspace_pool_t;
+
+typedef struct terrazzo_workspace_options {
+  size_t struct_size;
+  size_t bytes;             /* of each; 0: CUBLAS_WORKSPACE_CONFIG, else NVIDIA's recommendation; least 16 KiB */
+  size_t alignment;         /* of each, a power of two from 256 to 2 MiB; 0 means 256 */
+  size_t preallocate_count; /* workspaces made at once, for the first so many streams */
+  size_t max_count;         /* most workspaces that the pool may hold; 0: no cap */
+  const char* cublas_path;  /* cuBLAS' file; null: found, beginning with TERRAZZO_CUBLAS */
+} terrazzo_workspace_options_t;
+
+#define TERRAZZO_WORKSPACE_OPTIONS_INIT \
+  { sizeof(terrazzo_workspace_options_t), 0, 0, 0, 0, NULL }
+
+/* Finds cuBLAS and makes a pool on the allocator's device. The allocator must outlive it. `options` may be null.
+ * Errors: library_not_found, invalid_argument, invalid_config (CUBLAS_WORKSPACE_CONFIG), out_of_memory, driver_error;
+ * not_supported if the options use members that this library does not know. */
+TERRAZZO_API terrazzo_status_t terrazzo_workspace_pool_create(terrazzo_allocator_t* allocator,
+                                                              const terrazzo_workspace_options_t* options,
+                                                              terrazzo_workspace_pool_t** pool) TERRAZZO_NOEXCEPT;
+
+/* Waits for the device's work, gives all workspaces back and ends the pool. Handles that are still bound must not be
+ * used before their next cublasSetStream. */
+TERRAZZO_API void terrazzo_workspace_pool_destroy(terrazzo_workspace_pool_t* pool) TERRAZZO_NOEXCEPT;
+
+/* Lets a cuBLAS handle work on `stream` in that stream's workspace; use it wherever cublasSetStream would stand, which
+ * alone would undo it. Errors: library_error (a bad handle), out_of_memory, invalid_argument, driver_error.
+ * Cost: no driver call and no allocation but for a stream's first time. */
+TERRAZZO_API terrazzo_status_t terrazzo_workspace_pool_bind(terrazzo_workspace_pool_t* pool, void* cublas,
+                                                            void* stream) TERRAZZO_NOEXCEPT;
+
+/* Puts a bound handle back to cuBLAS' own pool, on the stream it is on. Errors: invalid_argument, library_error. */
+TERRAZZO_API terrazzo_status_t terrazzo_workspace_pool_unbind(terrazzo_workspace_pool_t* pool,
+                                                              void* cublas) TERRAZZO_NOEXCEPT;
+
+/* Tells a stream's workspace, made now if it has none; `bytes` may be null. Errors: as `_bind`. */
+TERRAZZO_API terrazzo_status_t terrazzo_workspace_pool_workspace(terrazzo_workspace_pool_t* pool, void* stream,
+                                                                 void** workspace, size_t* bytes) TERRAZZO_NOEXCEPT;
+
+/* Takes a stream's workspace away, after waiting for the stream: call it before a stream is destroyed.
+ * Errors: busy, if a handle is bound to the stream; driver_error. */
+TERRAZZO_API terrazzo_status_t terrazzo_workspace_pool_release(terrazzo_workspace_pool_t* pool,
+                                                               void* stream) TERRAZZO_NOEXCEPT;
+
+/* Waits for the device's work and gives back every workspace that no handle is bound to. `given_back` receives their
+ * bytes; it may be null. Errors: driver_error. */
+TERRAZZO_API terrazzo_status_t terrazzo_workspace_pool_clear(terrazzo_workspace_pool_t* pool,
+                                                             size_t* given_back) TERRAZZO_NOEXCEPT;
+
+/* Makes a cuBLAS handle on the pool's device; where it finds no memory, terrazzo's cached memory is given back and
+ * cuBLAS asked once more. Errors: out_of_memory, library_error. */
+TERRAZZO_API terrazzo_status_t terrazzo_workspace_pool_create_handle(terrazzo_workspace_pool_t* pool,
+                                                                     void** cublas) TERRAZZO_NOEXCEPT;
+
+/* Destroys a cuBLAS handle; null does nothing. Errors: library_error. Cost: waits for the device's work. */
+TERRAZZO_API terrazzo_status_t terrazzo_workspace_pool_destroy_handle(terrazzo_workspace_pool_t* pool,
+                                                                      void* cublas) TERRAZZO_NOEXCEPT;
+
+/* Tells the size of every workspace, the same for the pool's whole life. */
+TERRAZZO_API terrazzo_status_t terrazzo_workspace_pool_bytes(terrazzo_workspace_pool_t* pool,
+                                                             size_t* bytes) TERRAZZO_NOEXCEPT;
+
+/* Tells where that size comes from, as in "recommended for compute capability 9.0". The pool owns the string. */
+TERRAZZO_API terrazzo_status_t terrazzo_workspace_pool_size_origin(terrazzo_workspace_pool_t* pool,
+                                                                   const char** origin) TERRAZZO_NOEXCEPT;
+
+typedef struct terrazzo_workspace_stats {
+  size_t struct_size;
+  size_t count;              /* workspaces that exist */
+  size_t spare_count;        /* of these, not yet of any stream */
+  size_t bound_handle_count; /* handles bound now */
+  size_t total_bytes;        /* device memory of all workspaces */
+  size_t aligned_to;         /* the largest power of two that divides every address; 0 if there is none */
+} terrazzo_workspace_stats_t;
+
+/* Fills `stats` as `terrazzo_allocator_stats` does. */
+TERRAZZO_API terrazzo_status_t terrazzo_workspace_pool_stats(terrazzo_workspace_pool_t* pool,
+                                                             terrazzo_workspace_stats_t* stats) TERRAZZO_NOEXCEPT;
+
+/* Looks up a function of the pool's cuBLAS by its exported name, as in "cublasSgemm_v2", for programs that link none.
+ * Errors: library_not_found. */
+TERRAZZO_API terrazzo_status_t terrazzo_workspace_pool_symbol(terrazzo_workspace_pool_t* pool, const char* name,
+                                                              void** symbol) TERRAZZO_NOEXCEPT;
+
 #ifdef __cplusplus
 }
 #endif

@@ -1,16 +1,10 @@
 // The C ABI of status codes and of the allocator.
-#include "terrazzo/allocator.hpp"
-
 #include "capi/guard.hpp"
 
 using terrazzo::status;
 using terrazzo::detail::guarded;
 using terrazzo::detail::require;
 using terrazzo::detail::to_c;
-
-struct terrazzo_allocator {
-  terrazzo::allocator implementation;
-};
 
 namespace {
 
@@ -44,8 +38,7 @@ terrazzo_stats_t as_c(const terrazzo::statistics& from) noexcept {
 // Runs `body` on the allocator behind the handle.
 template <typename Body>
 terrazzo_status_t with(terrazzo_allocator_t* handle, const char* function, Body&& body) noexcept {
-  if (const status code = require(handle, function, "allocator"); code != status::ok) return to_c(code);
-  return guarded([&] { return body(handle->implementation); });
+  return terrazzo::detail::with(handle, function, "allocator", body);
 }
 
 }  // namespace

@@ -8,7 +8,12 @@
 #include <type_traits>
 
 #include "base/failure.hpp"
+#include "terrazzo/allocator.hpp"
 #include "terrazzo/terrazzo.h"
+
+struct terrazzo_allocator {
+  terrazzo::allocator implementation;
+};
 
 namespace terrazzo::detail {
 
@@ -41,6 +46,13 @@ terrazzo_status_t guarded(Body&& body) noexcept {
 [[nodiscard]] inline status require(const void* pointer, const char* function, const char* parameter) noexcept {
   if (pointer != nullptr) return status::ok;
   return fail(status::invalid_argument, "{}: {} is null", function, parameter);
+}
+
+/// Runs `body` on the C++ object behind a handle, which is named by `parameter` should it be null.
+template <typename Handle, typename Body>
+terrazzo_status_t with(Handle* handle, const char* function, const char* parameter, Body&& body) noexcept {
+  if (const status code = require(handle, function, parameter); code != status::ok) return to_c(code);
+  return guarded([&] { return body(handle->implementation); });
 }
 
 /// Copies a struct from a caller who may have been compiled against another version of the header: what the caller does
