@@ -90,7 +90,7 @@ status driver::load_from(const symbol_lookup& lookup, const std::string& origin,
   return status::ok;
 }
 
-status driver::fail_call(const char* function, CUresult result, const std::string& purpose) const noexcept {
+status driver::fail_call(const char* function, CUresult result, std::string_view purpose) const noexcept {
   const char* name = nullptr;
   const char* sentence = nullptr;
   if (functions_.cuGetErrorName(result, &name) != CUDA_SUCCESS || name == nullptr) name = "unknown CUresult";

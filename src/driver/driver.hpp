@@ -4,7 +4,7 @@
 //
 //   feature     a group of functions that are all there, or off together
 //   primary     a device's primary context, retained as long as somebody holds it: the one that the CUDA runtime,
-//   cuBLAS context     and PyTorch use, so that addresses are valid in all of them
+//   context     cuBLAS and PyTorch use, so that addresses are valid in all of them
 //
 // Invariants: every needed function is non-null; functions of a feature are all null or none is.
 // Threads: a driver is immutable after `load`, its call counter aside. It is never unloaded.
@@ -15,6 +15,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "driver/functions.hpp"
 #include "terrazzo/status.hpp"
@@ -61,7 +62,7 @@ class driver {
 
   /// Keeps "cuMemCreate failed on ...: CUDA_ERROR_... (sentence)" as the last error and returns `out_of_memory` for
   /// CUDA_ERROR_OUT_OF_MEMORY, else `driver_error`.
-  status fail_call(const char* function, CUresult result, const std::string& purpose) const noexcept;
+  status fail_call(const char* function, CUresult result, std::string_view purpose) const noexcept;
 
  private:
   driver() = default;
