@@ -46,6 +46,7 @@ class TERRAZZO_API allocator {
 
   /// Gives all device memory back. REQUIRES: no other thread is inside; no stream still uses a block.
   ~allocator();
+  /// Moves all there is; what was moved from may only be assigned to or destroyed.
   allocator(allocator&&) noexcept;
   allocator& operator=(allocator&&) noexcept;
 

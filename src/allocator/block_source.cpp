@@ -49,9 +49,6 @@ block& block_source::cut(block& from, std::uintptr_t at, std::size_t bytes, bool
     insert(rest);
   }
   piece->set_user(&heap);
-  piece->slab_on_top = nullptr;
-  piece->state.store(block_state::allocated, std::memory_order_release);
-  address_map::set_block(*piece);
   return *piece;
 }
 
@@ -118,9 +115,15 @@ void block_source::drop_segment(const segment& gone) noexcept {
   segments_.erase(std::find(segments_.begin(), segments_.end(), &gone));
 }
 
-void block_source::drop_all_segments() noexcept {
+void block_source::abandon() noexcept {
   const std::lock_guard guard(lock_);
-  for (const segment* each : segments_) address_map::forget(each->address, each->bytes);
+  for (const segment* each : segments_) {
+    for (block* one = each->first; one != nullptr; one = one->next) {
+      if (one->slab_on_top != nullptr) one->slab_on_top->heap.store(nullptr, std::memory_order_relaxed);
+      one->set_state(block_state::unmapped);
+    }
+    address_map::forget(each->address, each->bytes);
+  }
   segments_.clear();
   for (free_index& each : idle_) each = free_index();
 }
@@ -153,11 +156,9 @@ const char* block_source::validate() const {
       if (before != nullptr && free && before->in_state(block_state::free) && before->last_user() == one->last_user())
         return "block.merged";
       if (one->in_state(block_state::busy) || one->in_state(block_state::mapping)) return "block.busy";
-      if (one->in_state(block_state::allocated)) {
-        const address_map::entry entry = address_map::find(one->begin());
-        if (one->slab_on_top != nullptr ? entry.as_slab() != one->slab_on_top : entry.as_block() != one)
-          return "address_map.entry";
-      }
+      const address_map::entry entry = address_map::find(one->begin());
+      if (one->in_state(block_state::allocated) && entry.as_block() != one) return "address_map.entry";
+      if (one->in_state(block_state::cut_up) && entry.as_slab() != one->slab_on_top) return "address_map.entry";
       if (free) {
         ++free_count;
         const free_index& index = const_cast<block_source*>(this)->index_for(*one);

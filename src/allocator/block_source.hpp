@@ -67,14 +67,16 @@ class block_source {
   block_source(const block_source&) = delete;
   block_source& operator=(const block_source&) = delete;
 
-  /// Takes the best-fitting block that this stream may use; null if none fits. Makes no driver call.
+  /// Takes the best-fitting block that this stream may use; null if none fits. Makes no driver call. The block is busy:
+  /// whoever hands it out says so under the heap's lock, so that no stray free of its address finds it before.
   [[nodiscard]] block* take(stream_heap& heap, std::size_t bytes, std::size_t alignment) noexcept;
 
   /// Takes a block back, to be used again by its user. REQUIRES: no other thread knows it.
   void give(block& freed) noexcept;
 
-  /// Brings device memory and takes a block from it. Driver calls; waits for other misses. `last_try`: what wastes less
-  /// memory is right even if it is slower later. Errors: out_of_memory, driver_error, out_of_host_memory.
+  /// Brings device memory and takes a block from it, as `take`. Driver calls; REQUIRES: `growth()` is held. `last_try`:
+  /// what wastes less memory is right even if it is slower later. Errors: out_of_memory, driver_error,
+  /// out_of_host_memory.
   [[nodiscard]] virtual status grow(stream_heap& heap, std::size_t bytes, std::size_t alignment, bool last_try,
                                     block*& found) = 0;
 
@@ -89,7 +91,10 @@ class block_source {
   /// Gives idle memory back to the driver until at most `keep_bytes` are held on the device, as far as there is any.
   virtual void trim(std::size_t keep_bytes) noexcept = 0;
 
-  /// Gives all device memory back, live blocks included; nothing can be taken afterwards. Needs a context_scope.
+  /// Forgets all blocks, live ones included: none can be taken or found afterwards. REQUIRES: `growth()` is held, and
+  /// the locks of all heaps are.
+  void abandon() noexcept;
+  /// Gives all device memory back. REQUIRES: `abandon` before; `growth()`; a context_scope.
   virtual void close() noexcept = 0;
 
   /// A slab's descriptor; null without host memory. Blocks under slabs are taken and given like any other.
@@ -119,16 +124,14 @@ class block_source {
   // REQUIRES for all of these: lock_ is held.
   [[nodiscard]] free_index& index_for(const block& one) noexcept;
   [[nodiscard]] block* take_locked(stream_heap& heap, std::size_t bytes, std::size_t alignment) noexcept;
-  /// Makes `bytes` at `at` inside a block of no index the program's; what is left becomes free, used last by the
-  /// block's user.
+  /// Makes `bytes` at `at` inside a block of no index a busy block of `heap`; what is left becomes free, used last by
+  /// the block's user.
   [[nodiscard]] block& cut(block& from, std::uintptr_t at, std::size_t bytes, bool keep_rest,
                            stream_heap& heap) noexcept;
   /// Puts a block into its index, merged with free neighbours of the same user.
   void insert(block& freed) noexcept;
   void add_segment(segment& added);
   void drop_segment(const segment& gone) noexcept;
-  /// Forgets all segments and the free blocks in them; the address map forgets them too.
-  void drop_all_segments() noexcept;
   /// What the derived source knows of a segment's blocks beyond the common invariants; null if all is well.
   [[nodiscard]] virtual const char* validate_block(const block&) const noexcept { return nullptr; }
 

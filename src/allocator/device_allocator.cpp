@@ -100,8 +100,6 @@ status device_allocator::make_request(std::size_t bytes, std::size_t alignment, 
 }
 
 status device_allocator::find_heap(stream_handle stream, stream_heap*& heap) noexcept {
-  if (is_shut_down())
-    return fail(status::shut_down, "the allocator of device {} has been shut down", context().device());
   try {
     const std::lock_guard guard(heaps_mutex_);
     stream_heap*& known = heap_by_stream_[stream_key(stream)];
@@ -161,6 +159,7 @@ status device_allocator::allocate(std::size_t bytes, stream_handle stream, std::
 status device_allocator::allocate_generally(std::size_t bytes, stream_handle stream, std::size_t alignment,
                                             void*& result) noexcept {
   result = nullptr;
+  if (is_shut_down()) return refuse_after_shutdown();
   stream_heap* heap = thread_heap.heap;
   if (thread_heap.allocator_id != id_ || thread_heap.stream != stream) {
     const status found = find_heap(stream, heap);
@@ -174,22 +173,24 @@ status device_allocator::allocate_generally(std::size_t bytes, stream_handle str
   return result != nullptr ? status::ok : allocate_on_miss(*heap, wanted, result);
 }
 
-TERRAZZO_ALWAYS_INLINE bool device_allocator::location::still_allocated() const noexcept {
-  if (in == nullptr) return large->in_state(block_state::allocated) && large->last_user() == heap;
-  return in->heap.load(std::memory_order_relaxed) == heap && slab::is_allocated(in->record(index)) &&
-         !in->is_remote(index);
+/// Tells whether the address is still that of a live block of the heap, and which. REQUIRES: the heap's lock is held.
+TERRAZZO_ALWAYS_INLINE bool device_allocator::location::is_live(std::uintptr_t address) noexcept {
+  if (in == nullptr)
+    return large->in_state(block_state::allocated) && large->last_user() == heap && large->begin() == address;
+  if (in->heap.load(std::memory_order_relaxed) != heap) return false;
+  index = in->index_of(address);
+  return index != slab::no_index && slab::is_allocated(in->record(index)) && !in->is_remote(index);
 }
 
-/// Finds what begins at an address; false if nothing of this allocator does. Whether it is allocated is to be asked
-/// under the heap's lock, or of the remote list.
+/// Finds the slab that covers an address or the large block that begins there; false if it is none of this allocator's.
+/// Whether it is live is to be asked under the heap's lock, or of the remote list: until then it may become another's.
 TERRAZZO_ALWAYS_INLINE bool device_allocator::locate(std::uintptr_t address, location& found) const noexcept {
   const address_map::entry entry = address_map::find(address);
   if (entry.what() == address_map::kind::slab) [[likely]] {
     found.in = entry.as_slab();
     if (found.in == nullptr) return false;
     found.heap = found.in->heap.load(std::memory_order_acquire);
-    found.index = found.in->index_of(address);
-    return found.index != slab::no_index && found.heap != nullptr && &found.heap->owner() == this;
+    return found.heap != nullptr && &found.heap->owner() == this;
   }
   if (entry.what() != address_map::kind::block) return false;
   found.large = entry.as_block();
@@ -204,49 +205,48 @@ status device_allocator::deallocate(void* pointer) noexcept {
     return pointer == nullptr ? status::ok : refuse(address);
   if (found.heap->lock.try_lock()) [[likely]] {
     const std::lock_guard guard(found.heap->lock, std::adopt_lock);
-    if (found.still_allocated()) [[likely]] {
+    if (found.is_live(address)) [[likely]] {
       if (found.in != nullptr) found.heap->give_small(*found.in, found.index);
       else found.heap->give_large(*found.large);
       return status::ok;
     }
-  } else if (found.still_allocated()) {
-    const status left = found.in != nullptr ? found.heap->give_small_remotely(*found.in, found.index)
-                                            : found.heap->give_large_remotely(*found.large);
-    if (left == status::ok) return left;
+  } else if (found.in != nullptr ? found.heap->give_small_remotely(*found.in, address)
+                                 : found.heap->give_large_remotely(*found.large, address)) {
+    return status::ok;
   }
-  return refuse_double_free(address);
+  return refuse(address);
 }
 
 status device_allocator::find_requested_bytes(const void* pointer, std::size_t& bytes) const noexcept {
   const auto address = reinterpret_cast<std::uintptr_t>(pointer);
   location found;
   if (!locate(address, found)) return refuse(address);
-  const std::lock_guard guard(found.heap->lock);
-  if (!found.still_allocated()) return refuse_double_free(address);
-  bytes = found.in != nullptr ? slab::requested_of(found.in->record(found.index)) : found.large->requested_bytes;
-  return status::ok;
+  {
+    const std::lock_guard guard(found.heap->lock);
+    if (found.is_live(address)) {
+      bytes = found.in != nullptr ? slab::requested_of(found.in->record(found.index)) : found.large->requested_bytes;
+      return status::ok;
+    }
+  }
+  return refuse(address);
 }
 
-status device_allocator::refuse_double_free(std::uintptr_t address) const noexcept {
-  invalid_free_count_.fetch_add(1, std::memory_order_relaxed);
-  return fail(status::double_free, "the block at {:#x} has been freed already", address);
-}
-
+/// Says why an address cannot be freed: what it is that is not live there.
 status device_allocator::refuse(std::uintptr_t address) const noexcept {
   if (is_shut_down()) return refuse_after_shutdown();
-  const address_map::entry entry = address_map::find(address);
-  const stream_heap* heap = nullptr;
-  if (entry.what() == address_map::kind::slab && entry.as_slab() != nullptr)
-    heap = entry.as_slab()->heap.load(std::memory_order_acquire);
-  if (entry.what() == address_map::kind::block) heap = entry.as_block()->last_user();
-  if (entry.was_freed(address)) return refuse_double_free(address);
   invalid_free_count_.fetch_add(1, std::memory_order_relaxed);
   const int device = context().device();
-  if (heap != nullptr && &heap->owner() != this) {
+  location found;
+  bool was_freed = address_map::find(address).was_freed(address);
+  if (locate(address, found)) {
+    const std::lock_guard guard(found.heap->lock);
+    was_freed = found.in == nullptr || found.in->index_of(address) != slab::no_index;
+  } else if (!was_freed && found.heap != nullptr && &found.heap->owner() != this) {
     return fail(status::wrong_device,
                 "{:#x} belongs to another allocator (of device {}), not to this one (of device {})", address,
-                heap->owner().context().device(), device);
+                found.heap->owner().context().device(), device);
   }
+  if (was_freed) return fail(status::double_free, "the block at {:#x} has been freed already", address);
   return fail(status::foreign_pointer, "{:#x} is not the address of a block of this allocator (of device {})", address,
               device);
 }
@@ -263,9 +263,12 @@ void device_allocator::shutdown() noexcept {
   if (scope->result() != status::ok) scope.emplace(context());  // without a context nothing could be given back
   (void)memory_.wait_for_device();
   const std::lock_guard guard(heaps_mutex_);
+  // All locks at once: a thread that has found its block but not locked its heap yet must find nothing live then.
+  for (const auto& heap : heaps_) heap->lock.lock();
+  source_->abandon();
   for (const auto& heap : heaps_) {
-    const std::lock_guard heap_guard(heap->lock);
     heap->abandon();
+    heap->lock.unlock();
   }
   source_->close();
 }

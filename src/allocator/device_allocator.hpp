@@ -69,24 +69,29 @@ class device_allocator {
 
   // The ladder.
   [[nodiscard]] status allocate_on_miss(stream_heap& heap, const request& wanted, void*& result) noexcept;
+  [[nodiscard]] status climb(stream_heap& heap, const request& wanted, void*& result) noexcept;
   [[nodiscard]] status grow(stream_heap& heap, const request& wanted, bool last_try, void*& result) noexcept;
   [[nodiscard]] void* take_any_slab(stream_heap& heap, const request& wanted) noexcept;
   [[nodiscard]] status wait_for_everything() noexcept;
   [[nodiscard]] status tell_out_of_memory(const stream_heap& heap, const request& wanted) const noexcept;
 
-  /// A live block, as an address was found to be one; to be checked again under the heap's lock.
+  /// What an address was found to be.
   struct location {
     stream_heap* heap = nullptr;
     slab* in = nullptr;  // null: a large block
-    std::uint32_t index = 0;
     block* large = nullptr;
-    [[nodiscard]] bool still_allocated() const noexcept;
+    std::uint32_t index = slab::no_index;
+    [[nodiscard]] bool is_live(std::uintptr_t address) noexcept;
   };
   [[nodiscard]] bool locate(std::uintptr_t address, location& found) const noexcept;
   TERRAZZO_COLD status refuse(std::uintptr_t address) const noexcept;
   TERRAZZO_COLD status refuse_after_shutdown() const noexcept;
-  TERRAZZO_COLD status refuse_double_free(std::uintptr_t address) const noexcept;
   void flush_all() noexcept;
+  /// Walks all books. REQUIRES: growth is held.
+  [[nodiscard]] status walk_books() const noexcept;
+  /// Walks them if TERRAZZO_CHECK_LEVEL is `level` or more; corrupted if they are, else `result`, what the step before
+  /// came to. REQUIRES: growth is held.
+  [[nodiscard]] status check_books(int level, status result) const noexcept;
   [[nodiscard]] bool is_shut_down() const noexcept { return shut_down_.load(std::memory_order_acquire); }
 
   const std::uint64_t id_;  // never used twice: what threads cached of an allocator that is gone means nothing

@@ -20,8 +20,13 @@ status device_allocator::allocate_on_miss(stream_heap& heap, const request& want
     heap.flush();
   }
   const std::lock_guard growth(source_->growth());
-  if (is_shut_down())
-    return fail(status::shut_down, "the allocator of device {} has been shut down", context().device());
+  if (is_shut_down()) return refuse_after_shutdown();
+  const status climbed = check_books(2, climb(heap, wanted, result));
+  if (climbed != status::ok) result = nullptr;
+  return climbed;
+}
+
+status device_allocator::climb(stream_heap& heap, const request& wanted, void*& result) noexcept {
   result = take_cached(heap, wanted);
   if (result != nullptr) return status::ok;
 
@@ -96,8 +101,7 @@ status device_allocator::wait_for_everything() noexcept {
 status device_allocator::trim(std::size_t keep_bytes, std::size_t& given_back) noexcept {
   given_back = 0;
   const std::lock_guard growth(source_->growth());
-  if (is_shut_down())
-    return fail(status::shut_down, "the allocator of device {} has been shut down", context().device());
+  if (is_shut_down()) return refuse_after_shutdown();
   const context_scope scope(context());
   if (scope.result() != status::ok) return scope.result();
   const std::size_t before = memory_.held_bytes();
@@ -105,7 +109,7 @@ status device_allocator::trim(std::size_t keep_bytes, std::size_t& given_back) n
   if (waited != status::ok) return waited;
   source_->trim(keep_bytes);
   given_back = before - memory_.held_bytes();
-  return status::ok;
+  return check_books(1, status::ok);
 }
 
 status device_allocator::tell_out_of_memory(const stream_heap& heap, const request& wanted) const noexcept {
@@ -118,8 +122,7 @@ status device_allocator::tell_out_of_memory(const stream_heap& heap, const reque
   const std::size_t largest = std::max(source_->largest_free_bytes(nullptr), source_->largest_free_bytes(&heap));
 
   const char* advice = "free blocks, or use a smaller batch, context or model";
-  if (wanted.block_bytes > memory_.total_bytes())
-    advice = "ask for less: the request alone is larger than the device";
+  if (wanted.block_bytes > memory_.total_bytes()) advice = "ask for less: the request alone is larger than the device";
   else if (held + wanted.block_bytes > limit && limit < memory_.total_bytes())
     advice = "raise the limit (limit_mb or per_process_memory_fraction), or free blocks";
   else if (memory_.headroom_bytes() != 0 && free_known && free_bytes >= wanted.block_bytes)

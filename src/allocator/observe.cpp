@@ -83,8 +83,10 @@ const char* count_slab(const slab& one, tally& sum) {
 
 status device_allocator::validate() const noexcept {
   const std::lock_guard growth(source_->growth());
-  if (is_shut_down())
-    return fail(status::shut_down, "the allocator of device {} has been shut down", context().device());
+  return is_shut_down() ? refuse_after_shutdown() : walk_books();
+}
+
+status device_allocator::walk_books() const noexcept {
   const std::lock_guard guard(heaps_mutex_);
   for (const auto& heap : heaps_) heap->lock.lock();
   const char* broken = nullptr;
@@ -94,9 +96,10 @@ status device_allocator::validate() const noexcept {
     std::size_t mapped_bytes = 0;
     source_->for_each_block([&](const block& one) {
       if (!one.in_state(block_state::unmapped)) mapped_bytes += one.bytes;
-      if (!one.in_state(block_state::allocated) && !one.in_state(block_state::remote)) return;
+      const bool cut_up = one.in_state(block_state::cut_up);
+      if (!cut_up && !one.in_state(block_state::allocated) && !one.in_state(block_state::remote)) return;
       tally& sum = tallies[one.last_user()];
-      if (one.slab_on_top != nullptr) {
+      if (cut_up) {
         if (one.slab_on_top->heap.load() != one.last_user() || one.slab_on_top->backing != &one) broken = "slab.heap";
         if (const char* wrong = count_slab(*one.slab_on_top, sum)) broken = wrong;
         return;
@@ -119,6 +122,11 @@ status device_allocator::validate() const noexcept {
   for (const auto& heap : heaps_) heap->lock.unlock();
   if (broken == nullptr) return status::ok;
   return fail(status::corrupted, "the invariant {} does not hold on device {}", broken, context().device());
+}
+
+status device_allocator::check_books(int level, status result) const noexcept {
+  if (level > TERRAZZO_CHECK_LEVEL) return result;
+  return walk_books() == status::corrupted ? status::corrupted : result;
 }
 
 }  // namespace terrazzo::detail

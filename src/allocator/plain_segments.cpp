@@ -29,7 +29,6 @@ plain_segments::plain_segments(device_memory& memory, const config& settings) no
     : block_source(memory, rules_of(settings)), settings_(settings) {}
 
 void plain_segments::close() noexcept {
-  drop_all_segments();
   for (const auto& each : pieces_) memory_.free_plain(each->driver_address, each->driver_bytes);
   pieces_.clear();
 }

@@ -10,7 +10,6 @@
 namespace terrazzo::detail {
 
 void range::close() noexcept {
-  drop_all_segments();
   unmapped_ = nullptr;
   stretches_.clear();
   store_.trim(0);

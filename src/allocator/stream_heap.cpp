@@ -1,7 +1,5 @@
 #include "allocator/stream_heap.hpp"
 
-#include "heap/address_map.hpp"
-
 namespace terrazzo::detail {
 
 void stream_heap::list(slab& has_room) noexcept {
@@ -27,52 +25,71 @@ bool stream_heap::open_slab(std::size_t size_class, block& under) noexcept {
   }
   made->open(under, size_class, this);
   under.slab_on_top = made;
+  under.set_state(block_state::cut_up);
   address_map::set_slab(*made, under.bytes);
   list(*made);
   return true;
 }
 
 void stream_heap::close_slab(slab& empty) noexcept {
-  // A thread that freed a block twice may still have this slab on the remote list: it must stay what it is until
-  // drained.
-  if (empty.queued.load(std::memory_order_relaxed)) return;
+  // A thread may still be about to put this slab on the remote list, for a block that another thread's push has freed
+  // meanwhile, or have it there, for a block that was freed twice: it must stay what it is until drained. Whoever
+  // becomes a visitor after this look finds no heap.
+  empty.heap.store(nullptr, std::memory_order_seq_cst);
+  if (empty.visitors.load(std::memory_order_seq_cst) != 0 || empty.queued.load(std::memory_order_relaxed)) {
+    empty.heap.store(this, std::memory_order_release);
+    return;
+  }
   unlist(empty);
   block& under = *empty.backing;
-  empty.heap.store(nullptr, std::memory_order_relaxed);
   address_map::set_freed_slab(under.begin(), under.bytes);
   source_.give(under);
   source_.recycle(empty);
 }
 
-status stream_heap::give_small_remotely(slab& to, std::uint32_t index) noexcept {
+bool stream_heap::give_small_remotely(slab& to, std::uintptr_t address) noexcept {
+  to.visitors.fetch_add(1, std::memory_order_seq_cst);
+  const bool given = to.heap.load(std::memory_order_seq_cst) == this && leave_on_remote_list(to, address);
+  to.visitors.fetch_sub(1, std::memory_order_seq_cst);
+  return given;
+}
+
+bool stream_heap::leave_on_remote_list(slab& to, std::uintptr_t address) noexcept {
+  const std::uint32_t index = to.index_of(address);
+  if (index == slab::no_index || !slab::is_allocated(to.record(index))) return false;
   const std::uint64_t bit = std::uint64_t{1} << (index % 64);
-  if ((to.remote[index / 64].fetch_or(bit, std::memory_order_acq_rel) & bit) != 0) return status::double_free;
-  if (to.queued.exchange(true, std::memory_order_acq_rel)) return status::ok;
+  if ((to.remote[index / 64].fetch_or(bit, std::memory_order_acq_rel) & bit) != 0) return false;
+  if (to.queued.exchange(true, std::memory_order_acq_rel)) return true;
   slab* head = remote_slabs_.load(std::memory_order_relaxed);
   do to.remote_next = head;
   while (!remote_slabs_.compare_exchange_weak(head, &to, std::memory_order_release, std::memory_order_relaxed));
-  return status::ok;
+  return true;
 }
 
-status stream_heap::give_large_remotely(block& freed) noexcept {
+bool stream_heap::give_large_remotely(block& freed, std::uintptr_t address) noexcept {
   block_state expected = block_state::allocated;
-  if (!freed.state.compare_exchange_strong(expected, block_state::remote, std::memory_order_acq_rel))
-    return status::double_free;
+  if (!freed.state.compare_exchange_strong(expected, block_state::remote, std::memory_order_acq_rel)) return false;
+  // Only now does the descriptor stay what it is. It stands for another block if this address was freed twice.
+  if (freed.last_user() != this || freed.begin() != address) {
+    freed.state.store(block_state::allocated, std::memory_order_release);
+    return false;
+  }
   block* head = remote_blocks_.load(std::memory_order_relaxed);
   do freed.right = head;
   while (!remote_blocks_.compare_exchange_weak(head, &freed, std::memory_order_release, std::memory_order_relaxed));
-  return status::ok;
+  return true;
 }
 
 void stream_heap::drain_lists() noexcept {
   for (block* freed = remote_blocks_.exchange(nullptr, std::memory_order_acquire); freed != nullptr;) {
     block* next = freed->right;
     freed->right = nullptr;
-    give_large(*freed);
+    // What was pushed while `shutdown` took everything down is nobody's any more; so with slabs.
+    if (freed->in_state(block_state::remote)) give_large(*freed);
     freed = next;
   }
   for (slab* touched = remote_slabs_.exchange(nullptr, std::memory_order_acquire); touched != nullptr;) {
-    slab* next = touched->remote_next;
+    slab* const next = touched->remote_next;
     // Off the list first: a thread that sets a bit from here on puts the slab on it again.
     touched->queued.store(false, std::memory_order_release);
     std::uint64_t bits[slab_max_blocks / 64];
@@ -83,9 +100,10 @@ void stream_heap::drain_lists() noexcept {
     };
     for (std::uint32_t word = 0; word < slab_max_blocks / 64; ++word)
       bits[word] = touched->remote[word].exchange(0, std::memory_order_acq_rel);
+    const bool ours = touched->heap.load(std::memory_order_relaxed) == this;
     // First what two threads freed at once, as can be seen only now: the slab may close with the last block given.
     for_each_bit([&](std::uint32_t word, std::uint32_t bit) {
-      if (slab::is_allocated(touched->record(word * 64 + bit))) return;
+      if (ours && slab::is_allocated(touched->record(word * 64 + bit))) return;
       bits[word] &= ~(std::uint64_t{1} << bit);
       count_invalid_free();
     });

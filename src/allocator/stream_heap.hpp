@@ -16,6 +16,7 @@
 #include "allocator/block_source.hpp"
 #include "base/platform.hpp"
 #include "base/spin_lock.hpp"
+#include "heap/address_map.hpp"
 #include "heap/front.hpp"
 #include "heap/size_class.hpp"
 #include "heap/slab.hpp"
@@ -75,8 +76,7 @@ class alignas(64) stream_heap {
                                                               std::size_t alignment = block_alignment) noexcept {
     block* found = front_.take(bytes, alignment);
     if (found == nullptr) return nullptr;
-    found->set_state(block_state::allocated);
-    hand_out(*found, requested_bytes);
+    count_handed_out(*found, requested_bytes);
     return found;
   }
 
@@ -89,10 +89,10 @@ class alignas(64) stream_heap {
     return found;
   }
 
-  /// Counts a block that the source has given as the program's.
-  TERRAZZO_ALWAYS_INLINE void hand_out(block& given, std::size_t requested_bytes) noexcept {
-    given.requested_bytes = requested_bytes;
-    count_allocated(requested_bytes, given.bytes);
+  /// Makes a block that the source has given the program's: from here on its address is known.
+  void hand_out(block& given, std::size_t requested_bytes) noexcept {
+    address_map::set_block(given);
+    count_handed_out(given, requested_bytes);
   }
 
   /// Frees a large block into the front. REQUIRES: it is in state allocated or remote, and this heap's.
@@ -116,10 +116,11 @@ class alignas(64) stream_heap {
   /// Gives the front, empty slabs and what is remote back to the source, merged with what lies beside it.
   void flush() noexcept;
 
-  /// Without the lock. Puts a small block on the remote list; double_free if it is there already.
-  [[nodiscard]] status give_small_remotely(slab& to, std::uint32_t index) noexcept;
-  /// Without the lock. Puts a large block on the remote list; double_free unless it is allocated.
-  [[nodiscard]] status give_large_remotely(block& freed) noexcept;
+  /// Without the lock. Puts the small block at an address on the remote list; false if there is none that is live, or
+  /// it is on the list already. The slab may have been closed, and opened anew elsewhere, since the caller found it.
+  [[nodiscard]] bool give_small_remotely(slab& to, std::uintptr_t address) noexcept;
+  /// Without the lock. Does the same with a large block.
+  [[nodiscard]] bool give_large_remotely(block& freed, std::uintptr_t address) noexcept;
 
   [[nodiscard]] const heap_counters& counters() const noexcept { return counters_; }
   void count_invalid_free() noexcept { ++counters_.invalid_free_count; }
@@ -141,6 +142,13 @@ class alignas(64) stream_heap {
   void close_slab(slab& empty) noexcept;
   void drain_lists() noexcept;
 
+  [[nodiscard]] bool leave_on_remote_list(slab& to, std::uintptr_t address) noexcept;
+
+  TERRAZZO_ALWAYS_INLINE void count_handed_out(block& given, std::size_t requested_bytes) noexcept {
+    given.requested_bytes = requested_bytes;
+    given.state.store(block_state::allocated, std::memory_order_release);
+    count_allocated(requested_bytes, given.bytes);
+  }
   TERRAZZO_ALWAYS_INLINE void count_allocated(std::size_t requested_bytes, std::size_t block_bytes) noexcept {
     heap_counters& now = counters_;
     now.requested_bytes += requested_bytes;

@@ -4,9 +4,10 @@
 //   free       nobody's, mapped, in the free index of `user`       the source's lock
 //   unmapped   free addresses without memory behind them           the source's lock
 //   busy       taken out of its index by a thread that is about    the source's lock, by the thread that set it
-//              to map or unmap
+//              to map, unmap or hand out
 //   mapping    likewise, but without memory behind it yet          the source's lock, by the thread that set it
-//   allocated  with the program, or under a slab                   the lock of `user`
+//   allocated  with the program                                    the lock of `user`
+//   cut_up     under a slab                                        the lock of `user`
 //   remote     freed by another thread, on `user`'s remote list    atomic
 //   front      freed, in `user`'s front                            the lock of `user`
 //
@@ -28,7 +29,7 @@ struct slab;
 
 inline constexpr std::size_t block_alignment = 512;
 
-enum class block_state : std::uint8_t { free, unmapped, busy, mapping, allocated, remote, front };
+enum class block_state : std::uint8_t { free, unmapped, busy, mapping, allocated, cut_up, remote, front };
 
 struct block {
   std::atomic<std::uintptr_t> address{0};
@@ -37,7 +38,7 @@ struct block {
   /// The stream that holds the block, or used it last; null: no stream's work can still touch it.
   std::atomic<stream_heap*> user{nullptr};
   std::size_t requested_bytes = 0;
-  slab* slab_on_top = nullptr;  ///< the slab cut from this block, if it is one
+  slab* slab_on_top = nullptr;  ///< in state cut_up: the slab
 
   segment* home = nullptr;
   block* prev = nullptr;

@@ -4,8 +4,9 @@
 //
 // Invariants: used: used + length of the free list == capacity; listed: the slab is in its heap's list of partial slabs
 // exactly if used < capacity.
-// Guarded by the lock of `heap`, but for the atomics: a thread that does not hold that lock may read `address`, `heap`
-// and the records, and frees a block by setting its bit in `remote`.
+// Guarded by the lock of `heap`, but for the atomics. A thread that does not hold that lock frees a block by setting
+// its bit in `remote`, as a visitor: a slab is not closed while it has visitors, so that one who has found `heap` to be
+// what he expects may read everything but the free list.
 #pragma once
 
 #include <atomic>
@@ -34,7 +35,8 @@ struct slab {
   slab* prev = nullptr;
   slab* next = nullptr;
   slab* remote_next = nullptr;
-  std::atomic<bool> queued{false};  ///< on its heap's remote list
+  std::atomic<bool> queued{false};         ///< on its heap's remote list
+  std::atomic<std::uint32_t> visitors{0};  ///< threads that are freeing a block without the lock
   std::atomic<std::uint64_t> remote[slab_max_blocks / 64] = {};
   std::atomic<std::uint32_t> records[slab_max_blocks] = {};
 
@@ -57,8 +59,7 @@ struct slab {
     heap.store(owner, std::memory_order_release);
   }
 
-  /// Gives the index of the small block that begins at an address; no_index if none does. Safe without the lock: the
-  /// caller checks again under it.
+  /// Gives the index of the small block that begins at an address; no_index if none does.
   [[nodiscard]] std::uint32_t index_of(std::uintptr_t at) const noexcept {
     const std::size_t offset = at - address.load(std::memory_order_relaxed);
     if (offset >= slab_max_bytes) return no_index;
