@@ -48,6 +48,7 @@ class device_allocator {
   [[nodiscard]] const primary_context& context() const noexcept { return memory_.context(); }
   [[nodiscard]] const config& settings() const noexcept { return settings_; }
   [[nodiscard]] segment_kind kind() const noexcept { return kind_; }
+  [[nodiscard]] bool is_shut_down() const noexcept { return shut_down_.load(std::memory_order_acquire); }
 
  private:
   /// A request after rounding: what is to be taken from a heap or from the source.
@@ -92,7 +93,6 @@ class device_allocator {
   /// Walks them if TERRAZZO_CHECK_LEVEL is `level` or more; corrupted if they are, else `result`, what the step before
   /// came to. REQUIRES: growth is held.
   [[nodiscard]] status check_books(int level, status result) const noexcept;
-  [[nodiscard]] bool is_shut_down() const noexcept { return shut_down_.load(std::memory_order_acquire); }
 
   const std::uint64_t id_;  // never used twice: what threads cached of an allocator that is gone means nothing
   const config settings_;

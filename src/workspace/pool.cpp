@@ -4,6 +4,7 @@
 #include <bit>
 #include <cstdlib>
 #include <new>
+#include <utility>
 
 #include "base/bits.hpp"
 #include "base/failure.hpp"
@@ -26,6 +27,9 @@ status read_capability(const primary_context& context, int& major, int& minor) {
   }
   return status::ok;
 }
+
+/// More than a handle takes for itself, four times over: with as much free, NOT_INITIALIZED has another cause.
+constexpr std::size_t ample_bytes = 256 * mib;
 
 /// What cublasCreate answers on a full card: the context and its modules may be what finds no room.
 bool means_full(cublasStatus_t code) noexcept {
@@ -142,6 +146,10 @@ status workspace_store::with_lease(stream_handle stream, Use use) noexcept {
         status::invalid_argument,
         "the per-thread default stream is another stream in each thread and cannot have one workspace: make a stream");
   }
+  if (memory_.is_shut_down()) {
+    return fail(status::shut_down, "the allocator of device {} has been shut down, and its workspaces with it",
+                memory_.context().device());
+  }
   try {
     {
       const std::lock_guard lock(tables_);
@@ -170,66 +178,58 @@ status workspace_store::with_lease(stream_handle stream, Use use) noexcept {
   }
 }
 
-workspace_store::lease* workspace_store::record(cublas_handle handle, lease* target) {
-  lease* previous = nullptr;
-  if (target != nullptr) {
-    lease*& entry = bound_[handle];
-    previous = entry;
-    entry = target;
-    ++target->handle_count;
-  } else if (const auto found = bound_.find(handle); found != bound_.end()) {
-    previous = found->second;
-    bound_.erase(found);
-  }
-  if (previous != nullptr) --previous->handle_count;
-  return previous;
-}
-
-void workspace_store::put_back(cublas_handle handle, lease* previous) noexcept {
+void workspace_store::settle(cublas_handle handle, lease* now, lease* let_go) noexcept {
   const std::lock_guard lock(tables_);
-  record(handle, previous);  // the entry exists: no host memory is needed
+  if (now != nullptr) bound_.find(handle)->second = now;
+  else bound_.erase(handle);
+  if (let_go != nullptr) --let_go->handle_count;
 }
 
 status workspace_store::bind(cublas_handle handle, stream_handle stream) noexcept {
   if (handle == nullptr) return fail(status::invalid_argument, "a null cuBLAS handle cannot be bound");
-  void* workspace = nullptr;
+  lease* target = nullptr;
   lease* previous = nullptr;
-  // Recorded first: from here on the lease cannot be given back.
-  const status leased = with_lease(stream, [&](lease& target) {
-    previous = record(handle, &target);
-    workspace = target.pointer;
+  // Counted first, and the old one still: neither can be given back until cuBLAS has said which one it works in.
+  const status leased = with_lease(stream, [&](lease& found) {
+    previous = std::exchange(bound_.try_emplace(handle, nullptr).first->second, &found);
+    ++found.handle_count;
+    target = &found;
   });
   if (leased != status::ok) return leased;
   const cublas_functions& functions = library_->functions();
   cublasStatus_t code = functions.cublasSetStream_v2(handle, stream);
   if (code != CUBLAS_STATUS_SUCCESS) {
-    put_back(handle, previous);
+    settle(handle, previous, target);
     return library_->fail_call("cublasSetStream", code, "binding a handle to a stream");
   }
-  code = functions.cublasSetWorkspace_v2(handle, workspace, size_.bytes);
+  code = functions.cublasSetWorkspace_v2(handle, target->pointer, size_.bytes);
   if (code != CUBLAS_STATUS_SUCCESS) {
-    put_back(handle, nullptr);
+    settle(handle, nullptr, target);
+    settle(handle, nullptr, previous);
     return library_->fail_call("cublasSetWorkspace", code, "giving a handle its stream's workspace");
   }
+  settle(handle, target, previous);
   return status::ok;
 }
 
 status workspace_store::unbind(cublas_handle handle) noexcept {
   stream_handle stream = nullptr;
+  lease* target = nullptr;
   {
     const std::lock_guard lock(tables_);
     const auto found = bound_.find(handle);
     if (found == bound_.end())
       return fail(status::invalid_argument, "the cuBLAS handle {} is not bound", fmt::ptr(handle));
+    target = found->second;
     const auto of =
-        std::find_if(leases_.begin(), leases_.end(), [&](const auto& entry) { return &entry.second == found->second; });
+        std::find_if(leases_.begin(), leases_.end(), [&](const auto& entry) { return &entry.second == target; });
     stream = of->first;
   }
   const cublasStatus_t code = library_->functions().cublasSetStream_v2(handle, stream);
   if (code != CUBLAS_STATUS_SUCCESS) {
     return library_->fail_call("cublasSetStream", code, "putting a handle back to cuBLAS' own pool");
   }
-  put_back(handle, nullptr);
+  settle(handle, nullptr, target);
   return status::ok;
 }
 
@@ -314,18 +314,17 @@ status workspace_store::create_handle(cublas_handle& handle) noexcept {
 }
 
 status workspace_store::refuse_handle(cublasStatus_t code) const noexcept {
-  if (!means_full(code)) return library_->fail_call("cublasCreate", code, "making a handle");
   const driver& api = memory_.context().api();
   std::size_t free_bytes = 0;
   std::size_t total_bytes = 0;
-  api.call(api.functions().cuMemGetInfo_v2, &free_bytes,
-           &total_bytes);  // zeros if it fails: the sentence stays true enough
+  api.call(api.functions().cuMemGetInfo_v2, &free_bytes, &total_bytes);  // zeros if it fails
+  if (!means_full(code) || (code == CUBLAS_STATUS_NOT_INITIALIZED && free_bytes >= ample_bytes))
+    return library_->fail_call("cublasCreate", code, "making a handle");
   const statistics now = memory_.stats();
   try {
     return fail(status::out_of_memory,
                 "cublasCreate failed: {}. Of the device's {}, {} are free; terrazzo holds {}, {} of it in live blocks. "
-                "A handle "
-                "takes memory of its own: make it before the card is full, or leave room with headroom_mb",
+                "A handle takes memory of its own: make it before the card is full, or leave room with headroom_mb",
                 library_->name(code), format_bytes(total_bytes), format_bytes(free_bytes),
                 format_bytes(now.reserved_bytes.current), format_bytes(now.allocated_bytes.current));
   } catch (const std::bad_alloc&) {
@@ -337,10 +336,24 @@ status workspace_store::destroy_handle(cublas_handle handle) noexcept {
   if (handle == nullptr) return status::ok;
   const context_scope scope(memory_.context());
   if (scope.result() != status::ok) return scope.result();
+  // Forgotten first, since cuBLAS may give the handle's address to another thread at once; its lease stays counted.
+  binding_table::node_type binding;
+  {
+    const std::lock_guard lock(tables_);
+    binding = bound_.extract(handle);
+  }
   const cublasStatus_t code = library_->functions().cublasDestroy_v2(handle);
-  if (code != CUBLAS_STATUS_SUCCESS) return library_->fail_call("cublasDestroy", code, "destroying a handle");
-  put_back(handle, nullptr);
-  return status::ok;
+  try {
+    const std::lock_guard lock(tables_);
+    if (code == CUBLAS_STATUS_SUCCESS) {
+      if (!binding.empty()) --binding.mapped()->handle_count;
+      return status::ok;
+    }
+    if (!binding.empty()) bound_.insert(std::move(binding));
+  } catch (const std::bad_alloc&) {
+    return no_host_memory();  // the lease stays counted, and so is not given back
+  }
+  return library_->fail_call("cublasDestroy", code, "destroying a handle");
 }
 
 workspace_statistics workspace_store::stats() const noexcept {

@@ -1,15 +1,14 @@
 // The workspaces of one device and the handles bound to them: what terrazzo::workspace_pool is made of.
 //
-//   spare    a workspace of no stream; its block was taken on the legacy stream and the device waited for, so that any
-//   stream
-//            may have it
+//   spare    a workspace of no stream; its block was taken on the legacy stream and the device waited for, so that
+//            any stream may have it
 //   lease    a workspace that is a stream's, from the stream's first bind until `release` or `clear`
 //   bound    a handle whose calls work in a lease
 //
 // Invariants: each stream has at most one lease; a lease's pointer and size never change; lease.handle_count = the
-// bound handles that point to it; spares + leases <= max_count, if that is not 0. Locks: `growth_` while workspaces are
-// made or given back, never held by a bind that finds its lease; `tables_` for the tables, after `growth_`, never
-// across a call into cuBLAS, the driver or the allocator.
+// bound handles that point to it, and those that are coming or leaving; spares + leases <= max_count, if that is not 0.
+// Locks: `growth_` while workspaces are made or given back, never held by a bind that finds its lease; `tables_` for
+// the tables, after `growth_`, never across a call into cuBLAS, the driver or the allocator.
 #pragma once
 
 #include <memory>
@@ -51,6 +50,7 @@ class workspace_store {
     std::size_t handle_count = 0;
   };
   using lease_table = std::unordered_map<stream_handle, lease>;
+  using binding_table = std::unordered_map<cublas_handle, lease*>;
 
   workspace_store(device_allocator& memory, std::shared_ptr<const cublas> library, const workspace_options& options)
       : memory_(memory), library_(std::move(library)), options_(options) {}
@@ -61,9 +61,9 @@ class workspace_store {
   status with_lease(stream_handle stream, Use use) noexcept;
   [[nodiscard]] status make_lease(stream_handle stream, lease_table::node_type& made);
   [[nodiscard]] status check_room() const noexcept;
-  /// Lets the record of a handle point to `target`, null: to none. Gives what it pointed to. REQUIRES: `tables_`.
-  lease* record(cublas_handle handle, lease* target);
-  void put_back(cublas_handle handle, lease* previous) noexcept;
+  /// Ends a change of binding: the handle's record points to `now`, or is gone for null, and `let_go`, if it is not
+  /// null, counts one handle less. REQUIRES: the record exists, if `now` is not null.
+  void settle(cublas_handle handle, lease* now, lease* let_go) noexcept;
   [[nodiscard]] status wait_for_stream(stream_handle stream) const noexcept;
   [[nodiscard]] status wait_for_device() const noexcept;
   [[nodiscard]] status refuse_handle(cublasStatus_t code) const noexcept;
@@ -77,7 +77,7 @@ class workspace_store {
   mutable std::mutex tables_;
   lease_table leases_;  // its nodes never move
   std::vector<void*> spares_;
-  std::unordered_map<cublas_handle, lease*> bound_;
+  binding_table bound_;
 };
 
 }  // namespace terrazzo::detail
