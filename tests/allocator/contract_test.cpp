@@ -292,6 +292,31 @@ TEST_CASE("allocator: one stream does not get what another freed before its work
   });
 }
 
+TEST_CASE("allocator: neighbours that two streams have freed do not become one") {
+  for_each_kind("memory=256MiB", [](session& on) {
+    // Side by side: one after the other in new memory, or cut from one segment that is idle.
+    REQUIRE(on.deallocate(on.allocate(20 * mib)) == status::ok);
+    std::size_t given_back = 0;
+    REQUIRE(on.allocator->trim(256 * mib, given_back) == status::ok);
+    std::uintptr_t begins[2];
+    for (std::size_t stream = 0; stream < 2; ++stream)
+      begins[stream] = reinterpret_cast<std::uintptr_t>(on.allocate(9 * mib, stream + 1));
+    for (const std::uintptr_t begin : begins) REQUIRE(on.deallocate(reinterpret_cast<void*>(begin)) == status::ok);
+    const std::uint64_t waits = on.gpu.calls("cuCtxSynchronize");
+    for (int round = 0; round < 2; ++round) {  // the first misses bring the blocks from the fronts to the source
+      for (std::size_t stream = 0; stream < 2; ++stream) {
+        CAPTURE(stream);
+        const auto at = reinterpret_cast<std::uintptr_t>(on.allocate(12 * mib, stream + 1));
+        const std::uintptr_t other = begins[1 - stream];
+        REQUIRE(at != 0);
+        CHECK((at + 12 * mib <= other || other + 9 * mib <= at));
+      }
+    }
+    CHECK(on.gpu.calls("cuCtxSynchronize") == waits);
+    CHECK(on.is_valid());
+  });
+}
+
 TEST_CASE("allocator: the legacy stream has two handles and is one stream") {
   for_each_kind("memory=256MiB", [](session& on) {
     void* block = nullptr;

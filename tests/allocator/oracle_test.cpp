@@ -1,6 +1,6 @@
-// Random programs beside a naive list of what is live: no block overlaps another, contents stay, counters agree, and
-// the books hold after every step.
-#include <cstring>
+// Random programs beside a naive list of what is live: no block overlaps another, contents stay, counters agree, no
+// stream gets what another has freed since the last wait for the device, and the books hold after every step.
+#include <algorithm>
 #include <map>
 #include <random>
 
@@ -13,15 +13,31 @@ namespace {
 
 struct live_block {
   std::size_t bytes;
+  std::size_t stream;
   unsigned char mark;
+};
+
+/// Memory that a stream may still be using.
+struct pending_run {
+  std::uintptr_t begin;
+  std::uintptr_t end;
+  std::size_t stream;
 };
 
 struct oracle {
   std::map<std::uintptr_t, live_block> live;
+  std::vector<pending_run> pending;
+  std::uint64_t waits = 0;
   std::size_t requested_bytes = 0;
 
-  void add(void* block, std::size_t bytes, unsigned char mark) {
+  void add(void* block, std::size_t bytes, std::size_t stream, unsigned char mark) {
     const auto at = reinterpret_cast<std::uintptr_t>(block);
+    const std::uint64_t waits_now = softgpu_session::calls("cuCtxSynchronize");
+    if (waits_now != waits) pending.clear();
+    waits = waits_now;
+    REQUIRE(std::none_of(pending.begin(), pending.end(), [&](const pending_run& run) {
+      return run.stream != stream && run.begin < at + bytes && at < run.end;
+    }));
     const auto next = live.lower_bound(at);
     REQUIRE((next == live.end() || at + bytes <= next->first));
     if (next != live.begin()) {
@@ -31,7 +47,7 @@ struct oracle {
     // The ends and the middle: enough to notice memory given twice, and cheap.
     auto* contents = static_cast<unsigned char*>(block);
     contents[0] = contents[bytes / 2] = contents[bytes - 1] = mark;
-    live.emplace(at, live_block{bytes, mark});
+    live.emplace(at, live_block{bytes, stream, mark});
     requested_bytes += bytes;
   }
 
@@ -45,6 +61,7 @@ struct oracle {
     REQUIRE(contents[block.bytes - 1] == block.mark);
     void* address = reinterpret_cast<void*>(one->first);
     requested_bytes -= block.bytes;
+    pending.push_back({one->first, one->first + block.bytes, block.stream});
     live.erase(one);
     return address;
   }
@@ -74,7 +91,8 @@ int run_program(const char* conf, std::uint64_t seed, std::size_t stream_count, 
     } else if (known.live.empty() || what < 560) {
       const std::size_t bytes = any_size(random);
       const std::size_t alignment = random() % 8 == 0 ? std::size_t{1} << (9 + random() % 13) : 512;
-      void* block = on.allocate(bytes, random() % stream_count, alignment);
+      const std::size_t stream = random() % stream_count;
+      void* block = on.allocate(bytes, stream, alignment);
       if (block == nullptr) {
         REQUIRE(on.last == status::out_of_memory);
         ++failures;
@@ -82,7 +100,7 @@ int run_program(const char* conf, std::uint64_t seed, std::size_t stream_count, 
           REQUIRE(on.deallocate(known.take_any(random)) == status::ok);
       } else {
         REQUIRE(reinterpret_cast<std::uintptr_t>(block) % alignment == 0);
-        known.add(block, bytes, static_cast<unsigned char>(random()));
+        known.add(block, bytes, stream, static_cast<unsigned char>(random()));
       }
     } else {
       REQUIRE(on.deallocate(known.take_any(random)) == status::ok);
