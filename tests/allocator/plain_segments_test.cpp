@@ -5,8 +5,28 @@ using namespace terrazzo;
 using namespace terrazzo::test;
 
 namespace {
+
 constexpr const char* plain = "expandable_segments:False";
+
+// A driver that aligns its segments to 512 bytes and no better, as CUDA promises no more.
+constexpr CUdeviceptr shift = 512;
+
+CUresult allocate_shifted(CUdeviceptr* address, std::size_t bytes) {
+  const CUresult code = cuMemAlloc_v2(address, bytes + shift);
+  if (code == CUDA_SUCCESS) *address += shift;
+  return code;
 }
+
+CUresult free_shifted(CUdeviceptr address) { return cuMemFree_v2(address - shift); }
+
+void* look_up_shifted(const char* name) {
+  const std::string wanted = name;
+  if (wanted == "cuMemAlloc_v2") return reinterpret_cast<void*>(&allocate_shifted);
+  if (wanted == "cuMemFree_v2") return reinterpret_cast<void*>(&free_shifted);
+  return terrazzo_softgpu_symbol(name);
+}
+
+}  // namespace
 
 TEST_CASE("plain: segment sizes are those of PyTorch's table") {
   struct {
@@ -89,6 +109,34 @@ TEST_CASE("plain: the last try takes a segment of the request's own size") {
   CHECK(on.allocate(18 * mib) != nullptr);
   CHECK(on.allocate(3 * mib) != nullptr);  // 20 MiB do not fit any more, 4 do
   CHECK(on.reserved() == 22 * mib);
+}
+
+TEST_CASE("plain: segments that are aligned to 512 bytes alone serve every alignment") {
+  softgpu_session gpu("memory=256MiB");
+  std::shared_ptr<const detail::driver> api;
+  REQUIRE(detail::driver::load_from(look_up_shifted, "a driver that aligns to 512 bytes", true, api) == status::ok);
+  std::unique_ptr<detail::device_allocator> one;
+  REQUIRE(detail::device_allocator::open(api, 0, parse_config(plain), one) == status::ok);
+  std::vector<void*> blocks;
+  for (std::size_t alignment = 512; alignment <= 2 * mib; alignment *= 2) {
+    for (const std::size_t bytes : {std::size_t{3000}, mib, 2 * mib, 12 * mib}) {
+      CAPTURE(alignment);
+      CAPTURE(bytes);
+      void* block = nullptr;
+      REQUIRE(one->allocate(bytes, nullptr, alignment, block) == status::ok);
+      CHECK(reinterpret_cast<std::uintptr_t>(block) % alignment == 0);
+      blocks.push_back(block);
+      if (blocks.size() % 3 == 0) {
+        CHECK(one->deallocate(blocks.back()) == status::ok);
+        blocks.pop_back();
+      }
+    }
+  }
+  CHECK(one->validate() == status::ok);
+  for (void* block : blocks) CHECK(one->deallocate(block) == status::ok);
+  std::size_t given_back = 0;
+  CHECK(one->trim(0, given_back) == status::ok);
+  CHECK(one->stats().reserved_bytes.current == 0);
 }
 
 TEST_CASE("plain: garbage collection releases old segments above the threshold of the limit") {
