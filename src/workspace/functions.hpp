@@ -3,7 +3,7 @@
 //   cuBLAS       a library found at run time (cublas.hpp), a table of entry points; nothing here is linked against it
 //   workspace    one block of device memory, given to cuBLAS with cublasSetWorkspace; its size decides which
 //                algorithm runs and so the last bits of the results: it is chosen once (sizes.hpp) and never changes
-//   books        which stream has which workspace (books.hpp); every handle bound to the stream works in it
+//   books        which stream has which workspace (pool.hpp); every handle bound to the stream works in it
 //
 // This file: the table of cuBLAS functions that terrazzo calls itself, by exported name (the versioned one, since the
 // macros in cublas_v2.h differ from release to release), the version that brought it, and whether terrazzo can work

@@ -87,11 +87,7 @@ status workspace_store::wait_for_stream(stream_handle stream) const noexcept {
 
 status workspace_store::wait_for_device() const noexcept {
   const context_scope scope(memory_.context());
-  if (scope.result() != status::ok) return scope.result();
-  const driver& api = memory_.context().api();
-  const CUresult code = api.call(api.functions().cuCtxSynchronize);
-  if (code != CUDA_SUCCESS) return api.fail_call("cuCtxSynchronize", code, "waiting for the work that uses workspaces");
-  return status::ok;
+  return scope.result() == status::ok ? memory_.memory().wait_for_device() : scope.result();
 }
 
 status workspace_store::make_spares() {
@@ -314,10 +310,8 @@ status workspace_store::create_handle(cublas_handle& handle) noexcept {
 }
 
 status workspace_store::refuse_handle(cublasStatus_t code) const noexcept {
-  const driver& api = memory_.context().api();
   std::size_t free_bytes = 0;
-  std::size_t total_bytes = 0;
-  api.call(api.functions().cuMemGetInfo_v2, &free_bytes, &total_bytes);  // zeros if it fails
+  (void)memory_.memory().query_free_bytes(free_bytes);  // 0 if it fails
   if (!means_full(code) || (code == CUBLAS_STATUS_NOT_INITIALIZED && free_bytes >= ample_bytes))
     return library_->fail_call("cublasCreate", code, "making a handle");
   const statistics now = memory_.stats();
@@ -325,7 +319,7 @@ status workspace_store::refuse_handle(cublasStatus_t code) const noexcept {
     return fail(status::out_of_memory,
                 "cublasCreate failed: {}. Of the device's {}, {} are free; terrazzo holds {}, {} of it in live blocks. "
                 "A handle takes memory of its own: make it before the card is full, or leave room with headroom_mb",
-                library_->name(code), format_bytes(total_bytes), format_bytes(free_bytes),
+                library_->name(code), format_bytes(memory_.memory().total_bytes()), format_bytes(free_bytes),
                 format_bytes(now.reserved_bytes.current), format_bytes(now.allocated_bytes.current));
   } catch (const std::bad_alloc&) {
     return fail(status::out_of_memory, "cublasCreate failed: cuBLAS status {}", static_cast<int>(code));
