@@ -147,3 +147,19 @@ TEST_CASE("stream_heap: what a thread pushes while the allocator shuts down come
   CHECK(on.last == status::shut_down);
   CHECK(on.allocator->stats().allocations.current == 0);
 }
+
+TEST_CASE("stream_heap: books that were broken are told by validate and at a check level by the next slow step") {
+  session on("memory=64MiB");
+  void* const small = on.allocate(60000);
+  slab& one = slab_of(small);
+  ++one.used;
+  CHECK(on.allocator->validate() == status::corrupted);
+  CHECK(std::string(last_error_message()).find("slab.used") != std::string::npos);
+  std::size_t given_back = 0;
+  CHECK(on.allocator->trim(0, given_back) == (TERRAZZO_CHECK_LEVEL >= 1 ? status::corrupted : status::ok));
+  const bool handed_out = on.allocate(3 * mib) != nullptr;
+  CHECK(on.last == (TERRAZZO_CHECK_LEVEL >= 2 ? status::corrupted : status::ok));
+  CHECK(handed_out == (on.last == status::ok));
+  --one.used;
+  CHECK(on.is_valid());
+}
