@@ -14,17 +14,18 @@ install(FILES LICENSE README.md CHANGELOG.md DESTINATION ${CMAKE_INSTALL_DOCDIR}
 
 # A plug-in for PyTorch: opened by path, never linked.
 if(TARGET terrazzo_torch)
-  set_target_properties(terrazzo_torch PROPERTIES INSTALL_RPATH "$ORIGIN")
   install(TARGETS terrazzo_torch LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 endif()
 
 # The software GPU, chosen by path: in a folder of its own, since its libraries have CUDA's names.
 foreach(target IN ITEMS softgpu_cuda softgpu_cublas)
   if(TARGET ${target})
-    set_target_properties(${target} PROPERTIES INSTALL_RPATH "$ORIGIN")
     install(TARGETS ${target} LIBRARY DESTINATION ${terrazzo_softgpu_dir} RUNTIME DESTINATION ${terrazzo_softgpu_dir})
   endif()
 endforeach()
+if(TARGET softgpu_cublas)
+  install(FILES ${PROJECT_BINARY_DIR}/lib/softgpu/libcublas.so.12 DESTINATION ${terrazzo_softgpu_dir})
+endif()
 
 install(EXPORT terrazzo_targets NAMESPACE terrazzo:: DESTINATION ${terrazzo_cmake_dir} FILE terrazzoTargets.cmake)
 configure_package_config_file(cmake/terrazzoConfig.cmake.in ${PROJECT_BINARY_DIR}/terrazzoConfig.cmake
