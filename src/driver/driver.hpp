@@ -74,6 +74,11 @@ class driver {
   mutable std::atomic<std::uint64_t> calls_{0};
 };
 
+/// Gives the handle by which a stream is known: the legacy default stream has two, null and CU_STREAM_LEGACY.
+[[nodiscard]] inline CUstream one_handle_of(CUstream stream) noexcept {
+  return stream == CU_STREAM_LEGACY ? nullptr : stream;
+}
+
 /// A device's primary context, retained until the last copy goes. Copies share it.
 class primary_context {
  public:
@@ -82,7 +87,6 @@ class primary_context {
   [[nodiscard]] static status retain(std::shared_ptr<const driver> driver, int device, primary_context& result);
 
   [[nodiscard]] const driver& api() const noexcept { return *state_->api; }
-  [[nodiscard]] const std::shared_ptr<const driver>& shared_api() const noexcept { return state_->api; }
   [[nodiscard]] int device() const noexcept { return state_->ordinal; }
   [[nodiscard]] CUdevice device_handle() const noexcept { return state_->device; }
   [[nodiscard]] CUcontext context() const noexcept { return state_->context; }

@@ -142,6 +142,7 @@ status workspace_store::with_lease(stream_handle stream, Use use) noexcept {
         status::invalid_argument,
         "the per-thread default stream is another stream in each thread and cannot have one workspace: make a stream");
   }
+  stream = one_handle_of(stream);
   if (memory_.is_shut_down()) {
     return fail(status::shut_down, "the allocator of device {} has been shut down, and its workspaces with it",
                 memory_.context().device());
@@ -234,6 +235,7 @@ status workspace_store::find_workspace(stream_handle stream, workspace_view& vie
 }
 
 status workspace_store::release(stream_handle stream) noexcept {
+  stream = one_handle_of(stream);
   const std::lock_guard growing(growth_);
   lease_table::node_type gone;
   {

@@ -158,6 +158,23 @@ TEST_CASE("workspace pool " TERRAZZO_CONTRACT ": at the cap a new stream is refu
   REQUIRE(on.pool->destroy_handle(handle) == status::ok);
 }
 
+TEST_CASE("workspace pool " TERRAZZO_CONTRACT ": the legacy stream has two handles and one workspace") {
+  pool_session on(contract_software(), "memory=512MiB;capability=8.0");
+  on.open();
+  void* const workspace = on.workspace(nullptr);
+  CHECK(on.workspace(CU_STREAM_LEGACY) == workspace);
+  CHECK(on.pool->stats().count == 1);
+  const cublas_handle handle = on.new_handle();
+  for (const stream_handle name : {stream_handle{nullptr}, CU_STREAM_LEGACY}) {
+    on.bind(handle, name);
+    CHECK(on.worked_in(handle, {workspace}) == workspace);
+    CHECK(on.pool->release(name) == status::busy);
+  }
+  REQUIRE(on.pool->destroy_handle(handle) == status::ok);
+  CHECK(on.pool->release(CU_STREAM_LEGACY) == status::ok);
+  CHECK(on.pool->stats().count == 0);
+}
+
 TEST_CASE("workspace pool " TERRAZZO_CONTRACT ": clear waits and gives back what no handle is bound to") {
   pool_session on(contract_software(), "memory=512MiB;capability=8.0;completion=manual");
   on.open({.preallocate_count = 2});

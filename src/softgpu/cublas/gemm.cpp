@@ -195,9 +195,11 @@ void do_nothing(void*) {}
 cublasStatus_t enqueue(const gemm_call& call, const handle_state& state, void (*work)(void*), void* argument,
                        double cost) {
   if (terrazzo_softgpu_enqueue(state.stream, work, argument, cost) == 0) return CUBLAS_STATUS_SUCCESS;
-  // The legacy stream is that of the current context; where a thread has none, the handle's is meant.
+  // The default streams are those of the current context; where a thread has none, the handle's is meant.
+  const bool is_default =
+      state.stream == nullptr || state.stream == CU_STREAM_LEGACY || state.stream == CU_STREAM_PER_THREAD;
   CUcontext before = nullptr;
-  if (state.stream == nullptr && cuCtxGetCurrent(&before) == CUDA_SUCCESS && before == nullptr &&
+  if (is_default && cuCtxGetCurrent(&before) == CUDA_SUCCESS && before == nullptr &&
       cuCtxPushCurrent_v2(state.context) == CUDA_SUCCESS) {
     const int refused = terrazzo_softgpu_enqueue(state.stream, work, argument, cost);
     cuCtxPopCurrent_v2(&before);
