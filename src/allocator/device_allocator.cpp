@@ -22,18 +22,17 @@ struct cached_heap {
 };
 constinit TERRAZZO_FAST_THREAD_LOCAL cached_heap thread_heap{};
 
-/// What tells streams apart: the handle, but for the two that stand for something else. CU_STREAM_LEGACY (1) is the
-/// null stream; CU_STREAM_PER_THREAD (2) is another stream in each thread.
+/// What tells streams apart: the handle, but for the per-thread default stream, which is another in each thread.
 std::uint64_t stream_key(stream_handle stream) noexcept {
-  const auto bits = reinterpret_cast<std::uintptr_t>(stream);
-  if (bits == 1) return 0;
-  if (bits != 2) return bits;
+  if (stream != CU_STREAM_PER_THREAD) return reinterpret_cast<std::uintptr_t>(one_handle_of(stream));
   static std::atomic<std::uint64_t> next_thread{1};
   thread_local const std::uint64_t thread = next_thread.fetch_add(1, std::memory_order_relaxed);
   return thread << 2 | 2;  // no handle: those are aligned to more than 4
 }
 
 constexpr std::size_t largest_request = std::size_t{1} << 48;
+
+static_assert(allocator::default_alignment == block_alignment);
 
 }  // namespace
 
@@ -82,20 +81,19 @@ status device_allocator::make_request(std::size_t bytes, std::size_t alignment, 
     if (!std::has_single_bit(alignment) || alignment > allocator::max_alignment)
       return fail(status::invalid_argument, "alignment {} is not allowed: give a power of two from 1 to {}", alignment,
                   allocator::max_alignment);
-    // Blocks of a power of two lie at multiples of their size, since slabs are aligned to 64 KiB. What is aligned to
-    // more than that cannot lie in a slab.
+    // Slabs are aligned to 64 KiB: a class whose blocks are multiples of the alignment has all of them aligned. What is
+    // aligned to more than that cannot lie in a slab.
     if (rounded <= small_limit_bytes)
-      rounded = alignment <= small_limit_bytes ? std::bit_ceil(std::max(rounded, alignment))
-                                               : small_limit_bytes + block_alignment;
+      rounded = alignment <= slab_unit_bytes ? round_up(rounded, alignment) : small_limit_bytes + block_alignment;
   }
   if (rounded <= small_limit_bytes) {
     const std::size_t size_class = size_class_of(rounded);
-    made = {bytes, size_classes[size_class].slab_bytes, slab_unit_bytes, size_class};
+    made = {bytes, size_classes[size_class].slab_bytes, slab_unit_bytes, size_class, alignment};
     return status::ok;
   }
   if (bytes > largest_request)
     return fail(status::out_of_memory, "{} bytes were asked for, more than any device holds", bytes);
-  made = {bytes, rounded, alignment, size_class_count};
+  made = {bytes, rounded, alignment, size_class_count, alignment};
   return status::ok;
 }
 
@@ -104,7 +102,7 @@ status device_allocator::find_heap(stream_handle stream, stream_heap*& heap) noe
     const std::lock_guard guard(heaps_mutex_);
     stream_heap*& known = heap_by_stream_[stream_key(stream)];
     if (known == nullptr) {
-      heaps_.push_back(std::make_unique<stream_heap>(*this, *source_, stream));
+      heaps_.push_back(std::make_unique<stream_heap>(*this, *source_));
       known = heaps_.back().get();
     }
     heap = known;

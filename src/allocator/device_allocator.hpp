@@ -57,6 +57,7 @@ class device_allocator {
     std::size_t block_bytes;      // of a large block; of a slab, if small
     std::size_t alignment;        // of that block
     std::size_t size_class;       // size_class_count: large
+    std::size_t small_alignment;  // of a small block
     [[nodiscard]] bool is_small() const noexcept { return size_class != size_class_count; }
   };
 

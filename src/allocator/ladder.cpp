@@ -72,10 +72,8 @@ void* device_allocator::take_any_slab(stream_heap& heap, const request& wanted) 
   block* under = source_->take(heap, slab_unit_bytes, slab_unit_bytes);
   if (under != nullptr && heap.open_slab(wanted.size_class, *under))
     return heap.take_small(wanted.size_class, wanted.requested_bytes);
-  // An aligned request has a power of two for its class: only such classes keep the alignment.
-  const std::size_t bytes = size_classes[wanted.size_class].block_bytes;
   for (std::size_t larger = wanted.size_class + 1; larger < size_class_count; ++larger) {
-    if (std::has_single_bit(bytes) && !std::has_single_bit(size_classes[larger].block_bytes)) continue;
+    if (size_classes[larger].block_bytes % wanted.small_alignment != 0) continue;
     void* found = heap.take_small(larger, wanted.requested_bytes);
     if (found != nullptr) return found;
   }

@@ -20,7 +20,6 @@
 #include "heap/front.hpp"
 #include "heap/size_class.hpp"
 #include "heap/slab.hpp"
-#include "terrazzo/stream.hpp"
 
 namespace terrazzo::detail {
 
@@ -41,13 +40,11 @@ struct heap_counters {
 
 class alignas(64) stream_heap {
  public:
-  stream_heap(const device_allocator& owner, block_source& source, stream_handle stream) noexcept
-      : owner_(owner), source_(source), stream_(stream) {}
+  stream_heap(const device_allocator& owner, block_source& source) noexcept : owner_(owner), source_(source) {}
   stream_heap(const stream_heap&) = delete;
   stream_heap& operator=(const stream_heap&) = delete;
 
   [[nodiscard]] const device_allocator& owner() const noexcept { return owner_; }
-  [[nodiscard]] stream_handle stream() const noexcept { return stream_; }
 
   // REQUIRES for all from here on, if not said otherwise: `lock` is held.
 
@@ -168,7 +165,6 @@ class alignas(64) stream_heap {
 
   const device_allocator& owner_;
   block_source& source_;
-  const stream_handle stream_;
   std::atomic<slab*> remote_slabs_{nullptr};
   std::atomic<block*> remote_blocks_{nullptr};
   heap_counters counters_;

@@ -71,6 +71,37 @@ TEST_CASE("edges: a tiny device is used to its last chunk") {
   }
 }
 
+TEST_CASE("edges: on a full device a small request is served from any class that keeps its alignment") {
+  session on("memory=2MiB", "expandable_segments:True");
+  void* first = on.allocate(1536);  // opens a slab of 64 KiB, with room for more
+  REQUIRE(first != nullptr);
+  REQUIRE(on.allocate(2 * mib - 64 * kib) != nullptr);
+  const std::uint64_t calls = on.allocator->stats().driver_calls;
+  for (const std::size_t alignment : {std::size_t{1}, std::size_t{512}}) {
+    CAPTURE(alignment);
+    CHECK(on.allocate(512, 0, alignment) != nullptr);
+  }
+  CHECK(on.allocator->stats().driver_calls > calls);
+  CHECK(on.allocate(512, 0, 1024) == nullptr);
+  CHECK(on.last == status::out_of_memory);
+  CHECK(on.is_valid());
+}
+
+TEST_CASE("edges: an aligned small request costs no more than a class whose blocks are multiples of it") {
+  session on("memory=64MiB", "expandable_segments:True");
+  const auto cost = [&](std::size_t bytes, std::size_t alignment) {
+    const std::size_t before = on.allocator->stats().allocated_bytes.current;
+    void* block = on.allocate(bytes, 0, alignment);
+    REQUIRE(reinterpret_cast<std::uintptr_t>(block) % alignment == 0);
+    return on.allocator->stats().allocated_bytes.current - before;
+  };
+  CHECK(cost(5 * kib, 1 * kib) == 5 * kib);
+  CHECK(cost(5 * kib, 4 * kib) == 8 * kib);
+  CHECK(cost(9 * kib, 4 * kib) == 12 * kib);
+  CHECK(cost(40 * kib, 16 * kib) == 48 * kib);
+  CHECK(cost(1, 64 * kib) == 64 * kib);
+}
+
 TEST_CASE("edges: a granularity larger than the device leaves plain segments") {
   session on("memory=4MiB;granularity=32MiB", "expandable_segments:True");
   CHECK(on.allocator->kind() == segment_kind::plain);
