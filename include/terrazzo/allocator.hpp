@@ -40,7 +40,8 @@ class TERRAZZO_API allocator {
   /// The largest alignment that can be asked for.
   static constexpr std::size_t max_alignment = std::size_t{2} << 20;
 
-  /// Opens a device. Throws `error`: driver_not_found, driver_too_old, invalid_device, invalid_config, driver_error.
+  /// Opens a device. Throws `error`: driver_not_found, driver_too_old, invalid_device, invalid_config,
+  /// out_of_host_memory, driver_error.
   /// Cost: loads the driver, retains the primary context, tries virtual memory management with one chunk.
   explicit allocator(const allocator_options& options = {});
 
@@ -51,7 +52,8 @@ class TERRAZZO_API allocator {
   allocator& operator=(allocator&&) noexcept;
 
   /// Allocates `bytes` for use on `stream`. `alignment`: a power of two up to `max_alignment`; less than 512 means 512.
-  /// 0 bytes give a null pointer. Throws `out_of_memory`; `error`: invalid_argument, shut_down, driver_error.
+  /// 0 bytes give a null pointer. Throws `out_of_memory`; `error`: invalid_argument, out_of_host_memory,
+  /// shut_down, driver_error.
   /// Cost: tens of nanoseconds when cached; driver calls only when nothing cached fits.
   [[nodiscard]] void* allocate(std::size_t bytes, stream_handle stream = nullptr,
                                std::size_t alignment = default_alignment);
@@ -72,8 +74,8 @@ class TERRAZZO_API allocator {
   /// Returns the bytes given back. Cost: waits for the device's work; driver calls.
   std::size_t trim(std::size_t keep_bytes = 0);
 
-  /// Changes what terrazzo may hold on this device, in bytes; less than is reserved now is allowed: then nothing new is
-  /// taken.
+  /// Changes what terrazzo may hold on this device, in bytes; never more than `per_process_memory_fraction` of it. Less
+  /// than is reserved now is allowed: then nothing new is taken.
   void set_limit(std::size_t bytes);
   /// Changes the bytes of device memory that are left free for others.
   void set_headroom(std::size_t bytes);
@@ -93,8 +95,8 @@ class TERRAZZO_API allocator {
   /// to the number of blocks; other threads wait.
   void validate() const;
 
-  /// Gives all device memory back now; live blocks become invalid, and every later call fails with shut_down.
-  /// For programs that must free device memory before their exit handlers run.
+  /// Gives all device memory back now; live blocks become invalid, and later calls that allocate, free or trim fail
+  /// with shut_down. For programs that must free device memory before their exit handlers run.
   void shutdown() noexcept;
 
   /// For terrazzo's own doors.

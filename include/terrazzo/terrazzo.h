@@ -72,19 +72,20 @@ typedef struct terrazzo_allocator_options {
   { sizeof(terrazzo_allocator_options_t), 0, NULL, NULL }
 
 /* Opens a device. `options` may be null: device 0, settings from the environment.
- * Errors: driver_not_found, driver_too_old, invalid_device, invalid_config, driver_error; not_supported if the options
- * use members that this library does not know. Cost: loads the driver, retains the device's primary context. */
+ * Errors: driver_not_found, driver_too_old, invalid_device, invalid_config, out_of_host_memory, driver_error;
+ * not_supported if the options use members that this library does not know. Cost: loads the driver, retains the device's primary context. */
 TERRAZZO_API terrazzo_status_t terrazzo_allocator_create(const terrazzo_allocator_options_t* options,
                                                          terrazzo_allocator_t** allocator) TERRAZZO_NOEXCEPT;
 
 /* Gives all device memory back and ends the allocator. No stream may still use a block. */
 TERRAZZO_API void terrazzo_allocator_destroy(terrazzo_allocator_t* allocator) TERRAZZO_NOEXCEPT;
 
-/* Gives all device memory back; live blocks become invalid, and later calls fail with shut_down. */
+/* Gives all device memory back; live blocks become invalid, and later calls that allocate, free or trim fail with
+ * shut_down. */
 TERRAZZO_API terrazzo_status_t terrazzo_allocator_shutdown(terrazzo_allocator_t* allocator) TERRAZZO_NOEXCEPT;
 
 /* Allocates `bytes` for use on `stream`. `alignment`: a power of two up to 2 MiB; 0 and whatever is below 512 mean 512.
- * 0 bytes give null and ok. Errors: out_of_memory, invalid_argument, shut_down, driver_error. */
+ * 0 bytes give null and ok. Errors: out_of_memory, out_of_host_memory, invalid_argument, shut_down, driver_error. */
 TERRAZZO_API terrazzo_status_t terrazzo_allocator_allocate(terrazzo_allocator_t* allocator, size_t bytes,
                                                            size_t alignment, void* stream,
                                                            void** block) TERRAZZO_NOEXCEPT;
@@ -99,7 +100,8 @@ TERRAZZO_API terrazzo_status_t terrazzo_allocator_deallocate(terrazzo_allocator_
 TERRAZZO_API terrazzo_status_t terrazzo_allocator_trim(terrazzo_allocator_t* allocator, size_t keep_bytes,
                                                        size_t* given_back) TERRAZZO_NOEXCEPT;
 
-/* Changes what terrazzo may hold on this device. Less than it holds now is allowed: then nothing new is taken. */
+/* Changes what terrazzo may hold on this device; never more than `per_process_memory_fraction` of it. Less than it holds
+ * now is allowed: then nothing new is taken. */
 TERRAZZO_API terrazzo_status_t terrazzo_allocator_set_limit(terrazzo_allocator_t* allocator,
                                                             size_t bytes) TERRAZZO_NOEXCEPT;
 
@@ -122,17 +124,17 @@ typedef struct terrazzo_stats {
   size_t struct_size;
   terrazzo_counter_t requested_bytes; /* as the program asked */
   terrazzo_counter_t allocated_bytes; /* after rounding to blocks */
-  terrazzo_counter_t active_bytes;    /* allocated, and freed blocks that a stream still uses */
+  terrazzo_counter_t active_bytes;    /* with freed blocks that a stream still uses; not told apart yet: allocated */
   terrazzo_counter_t reserved_bytes;  /* device memory taken from the driver */
   terrazzo_counter_t allocations;     /* live blocks */
   uint64_t allocation_count;          /* successful allocations ever */
   uint64_t deallocation_count;        /* blocks freed ever */
   uint64_t driver_calls;              /* calls into the CUDA driver ever */
   uint64_t out_of_memory_count;       /* requests that failed for lack of memory */
-  uint64_t retry_count;               /* requests that were served only after cached memory was given up */
-  uint64_t invalid_free_count;        /* frees refused: foreign pointers and double frees */
+  uint64_t retry_count;               /* requests that came to wait for the device, served or not */
+  uint64_t invalid_free_count;        /* frees refused: foreign pointers, double frees, others' blocks */
   size_t limit_bytes;                 /* what terrazzo may hold on this device */
-  size_t largest_free_bytes;          /* the largest request that would need no driver call, over all streams */
+  size_t largest_free_bytes;          /* the largest free block of the source; fronts and slabs may hold more */
   size_t segment_count;               /* plain segments, or reservations of the range */
 } terrazzo_stats_t;
 

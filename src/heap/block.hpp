@@ -21,13 +21,15 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "config/rounding.hpp"
+
 namespace terrazzo::detail {
 
 class stream_heap;
 struct segment;
 struct slab;
 
-inline constexpr std::size_t block_alignment = 512;
+inline constexpr std::size_t block_alignment = min_block_bytes;
 
 enum class block_state : std::uint8_t { free, unmapped, busy, mapping, allocated, cut_up, remote, front };
 

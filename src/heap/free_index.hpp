@@ -17,7 +17,6 @@ namespace terrazzo::detail {
 
 class free_index {
  public:
-  [[nodiscard]] bool empty() const noexcept { return root_ == nullptr; }
   [[nodiscard]] std::size_t count() const noexcept { return count_; }
 
   void insert(block& added) noexcept {
@@ -103,12 +102,6 @@ class free_index {
   [[nodiscard]] static bool fits(const block& candidate, std::size_t bytes, std::size_t alignment) noexcept {
     const std::size_t gap = round_up(candidate.begin(), alignment) - candidate.begin();
     return candidate.bytes >= gap && candidate.bytes - gap >= bytes;
-  }
-
-  /// Calls `visit(block&)` for every block, in order; `visit` must not change the index.
-  template <typename Visit>
-  void for_each(Visit visit) const {
-    for (block* node = smallest(); node != nullptr; node = successor(*node)) visit(*node);
   }
 
   /// Checks order and heap; returns the broken invariant's name, or null.

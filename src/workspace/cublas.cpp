@@ -120,7 +120,7 @@ std::string cublas::name(cublasStatus_t code) const {
   return fmt::format("{} ({})", text != nullptr ? text : "cuBLAS status", static_cast<int>(code));
 }
 
-status cublas::fail_call(const char* function, cublasStatus_t code, const std::string& purpose) const noexcept {
+status cublas::fail_call(const char* function, cublasStatus_t code, std::string_view purpose) const noexcept {
   try {
     const char* sentence =
         functions_.cublasGetStatusString != nullptr ? functions_.cublasGetStatusString(code) : nullptr;

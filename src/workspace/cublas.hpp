@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "base/shared_library.hpp"
 #include "driver/driver.hpp"
@@ -18,8 +19,7 @@ class cublas {
   /// Finds and opens cuBLAS, in this order:
   ///   1. `path`, else the variable TERRAZZO_CUBLAS: that file or nothing;
   ///   2. beside `driver_path`, the CUDA driver's file if that was chosen by path ("" if not): whoever drives the
-  ///   software
-  ///      driver gets the software cuBLAS, even where the program has loaded, or the machine has, NVIDIA's;
+  ///      software driver gets the software cuBLAS, even where the program has loaded, or the machine has, NVIDIA's;
   ///   3. a cuBLAS that the program has loaded already;
   ///   4. by name, along the system's search path;
   ///   5. in the usual folders (see search.hpp).
@@ -44,7 +44,7 @@ class cublas {
   [[nodiscard]] std::string name(cublasStatus_t code) const;
 
   /// Keeps "cublasCreate failed while ...: CUBLAS_STATUS_... (sentence)" as the last error and returns `library_error`.
-  status fail_call(const char* function, cublasStatus_t code, const std::string& purpose) const noexcept;
+  status fail_call(const char* function, cublasStatus_t code, std::string_view purpose) const noexcept;
 
  private:
   cublas() = default;
