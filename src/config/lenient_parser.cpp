@@ -197,8 +197,11 @@ class lenient_reader {
 
   void warn_unless_reserve(const std::string& word) {
     if (is_reserve(word)) return;
-    result.warnings.push_back(fmt::format(
-        "\"{}\" is no reserve for expandable segments (a fraction like 0.5, or GiB like 40G): ignored", word));
+    result.warnings.push_back(
+        {0, "",
+         fmt::format("\"{}\" is no reserve for expandable segments (a fraction like 0.5, or GiB like 40G): ignored",
+                     word),
+         ""});
   }
 
   // The last value of a key, as duplicates have it.
@@ -214,11 +217,12 @@ class lenient_reader {
     const auto* round = last_value<std::size_t>("pinned_max_round_threshold_mb");
     const auto* cached = last_value<std::size_t>("pinned_max_cached_size_mb");
     if (round != nullptr && cached != nullptr && *round > *cached)
-      result.warnings.push_back("pinned_max_round_threshold_mb is above pinned_max_cached_size_mb, which comes first");
+      result.warnings.push_back(
+          {0, "", "pinned_max_round_threshold_mb is above pinned_max_cached_size_mb, which comes first", ""});
     const auto* backend = last_value<std::string>("backend");
     const bool others = std::ranges::any_of(result.settings, [](auto& entry) { return entry.what->key != "backend"; });
     if (backend != nullptr && *backend == "cudaMallocAsync" && others)
-      result.warnings.push_back("backend:cudaMallocAsync ignores the native allocator's settings");
+      result.warnings.push_back({0, "", "backend:cudaMallocAsync ignores the native allocator's settings", ""});
   }
 
   std::string_view text_;

@@ -25,10 +25,18 @@ struct setting {
   std::size_t column;  ///< of its key, 1-based
 };
 
-/// What a string says, in its order, and what PyTorch would warn about.
+/// What PyTorch takes, but surely was not meant.
+struct config_warning {
+  std::size_t column = 0;  ///< 1-based, in bytes
+  std::string key;         ///< the key concerned, or what stands in its place
+  std::string message;     ///< a clause: what PyTorch makes of it
+  std::string meant;       ///< the whole string with this mended; empty if it is not evident
+};
+
+/// What a string says, in its order, and what is odd about it.
 struct reading {
   std::vector<setting> settings;
-  std::vector<std::string> warnings;
+  std::vector<config_warning> warnings;
 };
 
 /// Why a string cannot be read.

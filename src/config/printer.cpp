@@ -1,11 +1,11 @@
-// Settings back into a string: the canonical form, the table's order, only what differs from the defaults.
+#include "config/printer.hpp"
+
 #include <fmt/format.h>
 
 #include <iterator>
 
 #include "base/bits.hpp"
 #include "config/numbers.hpp"
-#include "config/options.hpp"
 
 namespace terrazzo {
 
@@ -28,20 +28,25 @@ std::string print_divisions(const divisions_array& divisions) {
   return list + "]";
 }
 
-std::string print_bytes(option_kind kind, std::size_t bytes) {
-  return kind == option_kind::exact_mebibytes ? print_exact_mebibytes(bytes) : fmt::format("{}", bytes / mib);
-}
-
 std::string print_value(option_kind, bool value) { return value ? "True" : "False"; }
-std::string print_value(option_kind kind, std::size_t bytes) { return print_bytes(kind, bytes); }
+std::string print_value(option_kind kind, std::size_t value) {
+  if (kind == option_kind::exact_mebibytes) return print_exact_mebibytes(value);
+  return fmt::format("{}", kind == option_kind::mebibytes ? value / mib : value);
+}
 std::string print_value(option_kind, double value) { return fmt::format("{}", value); }
 std::string print_value(option_kind, const divisions_array& value) { return print_divisions(value); }
+std::string print_value(option_kind, const std::string& value) { return value; }
 template <typename Value>
 std::string print_value(option_kind kind, const std::optional<Value>& value) {
   return print_value(kind, *value);  // an unset one is a default, which is not printed
 }
 
 }  // namespace
+
+std::string print_setting_value(const setting& entry) {
+  return std::visit([&](const auto& value) { return print_value(entry.what->kind, value); }, entry.value);
+}
+
 }  // namespace detail
 
 std::string to_string(const config& settings) {

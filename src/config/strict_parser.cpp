@@ -6,8 +6,10 @@
 
 #include <algorithm>
 #include <bit>
+#include <cmath>
 
 #include "base/bits.hpp"
+#include "config/misnomers.hpp"
 #include "config/numbers.hpp"
 #include "config/parser.hpp"
 #include "config/tokenizer.hpp"
@@ -16,25 +18,70 @@ namespace terrazzo::detail {
 
 namespace {
 
-// Spellings of a boolean that are surely meant as one.
-std::string_view meant_boolean(std::string_view word) {
+std::string lower_case(std::string_view word) {
   std::string lower(word);
   std::ranges::transform(lower, lower.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? char(c - 'A' + 'a') : c; });
+  return lower;
+}
+
+// Spellings of a boolean that are surely meant as one.
+std::string_view meant_boolean(std::string_view word) {
+  const std::string lower = lower_case(word);
   if (lower == "true" || lower == "1" || lower == "yes" || lower == "on") return "True";
   if (lower == "false" || lower == "0" || lower == "no" || lower == "off") return "False";
   return {};
 }
 
-// "40MB" and "2GiB" as a number of MiB, and a number below the range as its lowest one; empty if nothing is evident.
+// The number that a word begins with, and what follows it.
+std::optional<double> leading_number(std::string_view word, std::string_view& rest) {
+  const std::size_t digits = std::min(word.find_first_not_of("0123456789."), word.size());
+  rest = word.substr(digits);
+  return read_real(word.substr(0, digits));
+}
+
+// "40MB" and "2GiB" as a number of MiB; none if the unit is another.
+std::optional<double> number_of_mebibytes(std::string_view word) {
+  std::string_view unit;
+  const auto number = leading_number(word, unit);
+  const std::string lower = lower_case(unit);
+  if (!number || *number > 1e12) return std::nullopt;
+  if (lower == "g" || lower == "gb" || lower == "gib") return *number * 1024;
+  return lower.empty() || lower == "m" || lower == "mb" || lower == "mib" ? number : std::nullopt;
+}
+
+// A whole number of MiB that is not below the range; empty if nothing is evident.
 std::string meant_mebibytes(std::string_view word, double low) {
-  const std::size_t digits = std::min(word.find_first_not_of("0123456789"), word.size());
-  auto number = read_whole(word.substr(0, digits));
-  const std::string_view unit = word.substr(digits);
-  if (!number || *number > (std::uint64_t{1} << 40)) return {};
-  if (unit == "G" || unit == "GB" || unit == "GiB") *number *= 1024;
-  else if (!unit.empty() && unit != "M" && unit != "MB" && unit != "MiB") return {};
-  if (static_cast<double>(*number) < low) return fmt::format("{}", low);
-  return unit.empty() ? std::string() : fmt::format("{}", *number);
+  const auto number = number_of_mebibytes(word);
+  return number ? fmt::format("{}", static_cast<std::uint64_t>(std::max(std::ceil(*number), low))) : std::string();
+}
+
+std::string meant_exact_mebibytes(std::string_view word) {
+  const auto number = number_of_mebibytes(word);
+  const std::string meant = number ? fmt::format("{}", *number) : std::string();
+  return read_exact_mebibytes(meant) ? meant : std::string();
+}
+
+// "0.8x" without what follows, and a percentage as a share; empty if nothing is evident.
+std::string meant_real(std::string_view word, const value_range& range) {
+  std::string_view rest;
+  auto number = leading_number(word, rest);
+  if (!number) return {};
+  if (*number >= 2 && *number <= 100 && range.high <= 1 && (rest.empty() || rest == "%")) *number /= 100;
+  return range.holds(*number) ? fmt::format("{}", *number) : std::string();
+}
+
+// The next power of two, for a number that a person may have meant.
+std::string meant_power_of_two(std::optional<std::uint64_t> number) {
+  if (!number || *number < 2 || *number > 128) return {};
+  return fmt::format("{}", std::bit_ceil(*number));
+}
+
+std::string_view meant_backend(std::string_view word) {
+  const std::string lower = lower_case(word);
+  if (lower == "cudamallocasync" || lower == "hipmallocasync" || lower == "async") return "cudaMallocAsync";
+  // PyTorch's own cache is what stands over cudaMalloc.
+  if (lower == "native" || lower == "cudamalloc" || lower == "default") return "native";
+  return {};
 }
 
 class strict_reader {
@@ -100,8 +147,12 @@ class strict_reader {
     if (earlier != found_.end())
       return refuse_here(fmt::format("{} is given twice, first in column {}", key_, earlier->column));
     ++at_;
-    if (at_end()) return refuse_here(fmt::format("{} has no value", key_));
-    if (!here().is(':')) {
+    if (at_end() || !here().is(':')) {
+      // A bare key that is true or false was surely meant to be true.
+      const bool bare = at_end() || here().is(',');
+      if (bare && what_->kind == option_kind::boolean)
+        return refuse_here(fmt::format("{} has no value", key_), with(key.end, key.end, ":True"));
+      if (at_end()) return refuse_here(fmt::format("{} has no value", key_));
       return refuse_here(fmt::format("a colon must follow {}", key_),
                          here().is(',') ? with(here(), ":") : std::string());
     }
@@ -113,7 +164,36 @@ class strict_reader {
     found_.push_back(std::move(entry));
   }
 
+  // The place of a character that a word holds and that belongs to no word; npos if there is none.
+  [[nodiscard]] std::size_t find_in(const token& word, std::string_view characters) const {
+    const std::size_t at = text_.find_first_of(characters, word.begin);
+    return at < word.end ? at : std::string_view::npos;
+  }
+
+  // Marks that have strayed into a word, and separators that are other characters here.
+  bool refuse_strays(const token& word) {
+    if (const std::size_t at = find_in(word, "\"'`"); at != std::string_view::npos) {
+      refuse(at, "a quotation mark is part of the string here; it belongs to the shell or the file around it",
+             cut(at, at + 1));
+    } else if (const std::size_t semicolon = find_in(word, ";"); semicolon != std::string_view::npos) {
+      refuse(semicolon, "a comma, not a semicolon, stands between two settings", with(semicolon, semicolon + 1, ","));
+    }
+    return error_.has_value();
+  }
+
+  // White space inside a value: the next setting follows it, or it is dropped.
+  void refuse_broken(const token& word) {
+    const std::size_t space = find_in(word, " \t\n\v\f\r");
+    const std::size_t next = text_.find_first_not_of(" \t\n\v\f\r", space);
+    const std::size_t end = text_.find_first_of(" \t\n\v\f\r:=", next);
+    const std::string_view follower = text_.substr(next, std::min(end, word.end) - next);
+    if (find_option(follower) != nullptr || nearest_option(follower) != nullptr || find_misnomer(follower) != nullptr)
+      return refuse(space, "a comma, not white space, stands between two settings", with(space, next, ","));
+    refuse_here("white space inside a value", with(word, word.text));
+  }
+
   void refuse_key(const token& key) {
+    if (refuse_strays(key)) return;
     const std::size_t equals = key.text.find('=');
     if (equals != std::string::npos && find_option(key.text.substr(0, equals)) != nullptr) {
       std::string meant = key.text;
@@ -122,6 +202,9 @@ class strict_reader {
       return refuse(text_.find('=', key.begin), "a colon, not \"=\", stands between a key and its value",
                     with(key, meant));
     }
+    if (const misnomer* known = find_misnomer(key.text))
+      return refuse_here(fmt::format("there is no key \"{}\": {}", key.text, known->remark),
+                         known->meant.empty() ? std::string() : with(key, known->meant));
     const option* near = nearest_option(key.text);
     if (near == nullptr) return refuse_here(fmt::format("there is no key \"{}\"", key.text));
     refuse_here(fmt::format("there is no key \"{}\"; the nearest is {}", key.text, near->key), with(key, near->key));
@@ -135,7 +218,8 @@ class strict_reader {
       return refuse_value(word);
     }
     if (what_->kind == option_kind::reserve_list) return refuse_value(word);
-    if (word.was_broken()) return refuse_here("white space inside a value", with(word, word.text));
+    if (refuse_strays(word)) return;
+    if (word.was_broken()) return refuse_broken(word);
     ++at_;
     read_word(word, entry);
   }
@@ -151,39 +235,41 @@ class strict_reader {
         const auto number = read_whole(word.text);
         // How it compares with large_segment_size_mb is seen when all of the string is known.
         if (!number || !range.holds(static_cast<double>(*number)))
-          return refuse_value(word, meant_mebibytes(word.text, range.low + (range.low_open ? 1 : 0)));
+          return refuse_value(word,
+                              meant_mebibytes(word.text, lowest_value(*what_, settings_) + (range.low_open ? 1 : 0)));
         entry.value = static_cast<std::size_t>(*number) * mib;
         return;
       }
       case option_kind::exact_mebibytes: {
         const auto bytes = read_exact_mebibytes(word.text);
-        if (!bytes) return refuse_value(word, meant_mebibytes(word.text, 0));
+        if (!bytes) return refuse_value(word, meant_exact_mebibytes(word.text));
         entry.value = *bytes;
         return;
       }
       case option_kind::power_of_two: {
         const auto number = read_whole(word.text);
         if (!number || !std::has_single_bit(*number) || !range.holds(static_cast<double>(*number)))
-          return refuse_value(word);
+          return refuse_value(word, meant_power_of_two(number));
         entry.value = static_cast<std::size_t>(*number);
         return;
       }
       case option_kind::real: {
         const auto number = read_real(word.text);
-        if (!number || !range.holds(*number)) return refuse_value(word);
+        if (!number || !range.holds(*number)) return refuse_value(word, meant_real(word.text, range));
         entry.value = *number;
         return;
       }
       case option_kind::divisions: {
         const auto number = read_whole(word.text);
-        if (!number || !std::has_single_bit(*number)) return refuse_value(word);
+        if (!number || !std::has_single_bit(*number)) return refuse_value(word, meant_power_of_two(number));
         divisions_array all;
         all.fill(static_cast<std::size_t>(*number));
         entry.value = all;
         return;
       }
       case option_kind::backend:
-        if (word.text != "native" && word.text != "cudaMallocAsync") return refuse_value(word);
+        if (word.text != "native" && word.text != "cudaMallocAsync")
+          return refuse_value(word, meant_backend(word.text));
         entry.value = word.text;
         return;
       case option_kind::reserve:
@@ -234,7 +320,10 @@ class strict_reader {
         return refuse(count.begin, fmt::format("divisions are a power of two, or 0 for none; got \"{}\"", count.text));
       if (size.text == ">") {
         // PyTorch would leave the sizes below 2 MiB out.
-        if (first) return refuse(size.begin, "> stands for the sizes above those named before it; name one first");
+        if (first) {
+          return refuse(size.begin, "> stands for the sizes above those named before it; name one first",
+                        with(size.begin, size.begin, "1:0,"));
+        }
         std::fill(divisions.begin() + static_cast<std::ptrdiff_t>(filled), divisions.end(), std::size_t(*number));
         filled = divisions.size();
         return;

@@ -1,0 +1,254 @@
+#include "config/explain.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <numeric>
+
+#include "base/platform.hpp"
+#include "config/printer.hpp"
+#include "config/tokenizer.hpp"
+
+namespace terrazzo::detail {
+
+std::string_view to_string(weight of) noexcept {
+  constexpr std::string_view names[] = {"fine", "note", "warning", "error"};
+  return names[static_cast<std::size_t>(of)];
+}
+
+surroundings usual_surroundings() noexcept {
+  surroundings here;
+#ifdef _WIN32
+  here.windows = true;
+#endif
+  return here;
+}
+
+weight explanation::worst() const noexcept {
+  weight most = weight::fine;
+  for (const problem& each : problems) most = std::max(most, each.severity);
+  for (const explained_setting& each : settings) most = std::max(most, each.severity);
+  return most;
+}
+
+bool is_pytorch_variable(std::string_view variable) noexcept { return variable.starts_with("PYTORCH_"); }
+
+const setting* situation::find(std::string_view key) const noexcept {
+  const auto found = std::ranges::find_if(settings, [&](const setting& each) { return each.what->key == key; });
+  return found == settings.end() ? nullptr : &*found;
+}
+
+bool situation::is_true(std::string_view key) const noexcept {
+  const setting* found = find(key);
+  return found != nullptr && std::get<bool>(found->value);
+}
+
+bool situation::async_backend() const noexcept {
+  const setting* found = find("backend");
+  return found != nullptr && std::get<std::string>(found->value) != "native";
+}
+
+bool situation::expandable_in_pytorch() const noexcept {
+  return is_true("expandable_segments") && !async_backend() && !(where.windows && where.torch_version <= 213);
+}
+
+bool situation::expandable_here() const noexcept {
+  return meaning.expandable_segments.value_or(true) && where.virtual_memory.value_or(true);
+}
+
+bool situation::limited_in_pytorch() const noexcept { return meaning.per_process_memory_fraction < 1; }
+
+bool situation::limited_here() const noexcept {
+  return limited_in_pytorch() || meaning.limit_bytes != config::unlimited;
+}
+
+namespace {
+
+// A string under repair, which remembers for each of its characters where that stood in the string as given.
+class draft {
+ public:
+  explicit draft(std::string_view text) : text_(text), origin_(text.size() + 1) {
+    std::iota(origin_.begin(), origin_.end(), std::size_t{1});
+  }
+
+  [[nodiscard]] const std::string& text() const noexcept { return text_; }
+  [[nodiscard]] std::size_t original_column(std::size_t column) const noexcept {
+    return origin_[std::min(column, origin_.size()) - 1];
+  }
+
+  void replace_by(std::string_view mended) {
+    const std::size_t shorter = std::min(text_.size(), mended.size());
+    std::size_t head = 0;
+    while (head < shorter && text_[head] == mended[head]) ++head;
+    std::size_t tail = 0;
+    while (tail < shorter - head && text_[text_.size() - 1 - tail] == mended[mended.size() - 1 - tail]) ++tail;
+    std::vector<std::size_t> origin(origin_.begin(), origin_.begin() + static_cast<std::ptrdiff_t>(head));
+    origin.resize(mended.size() - tail, origin_[head]);
+    origin.insert(origin.end(), origin_.end() - static_cast<std::ptrdiff_t>(tail) - 1, origin_.end());
+    text_ = mended;
+    origin_ = std::move(origin);
+  }
+
+ private:
+  std::string text_;
+  std::vector<std::size_t> origin_;  // one more than there are characters: the end has a column too
+};
+
+// The setting that a column lies in, as offsets: from comma to comma, commas in brackets aside.
+struct span {
+  std::size_t begin;
+  std::size_t end;
+};
+span setting_at(std::string_view text, std::size_t column) {
+  std::size_t begin = 0;
+  int depth = 0;
+  for (std::size_t at = 0; at < text.size(); ++at) {
+    if (text[at] == '[') ++depth;
+    if (text[at] == ']') depth = std::max(depth - 1, 0);
+    if (text[at] != ',' || depth != 0) continue;
+    if (at + 1 >= column) return {begin, at};  // the comma itself belongs to what stands before it
+    begin = at + 1;
+  }
+  return {begin, text.size()};
+}
+
+std::string without_setting(std::string_view text, std::size_t column) {
+  const auto [begin, end] = setting_at(text, column);
+  if (end < text.size()) return fmt::format("{}{}", text.substr(0, begin), text.substr(end + 1));
+  return std::string(text.substr(0, begin > 0 ? begin - 1 : 0));
+}
+
+std::optional<config_error> read_leniently(std::string_view text, config& meaning, reading& result) {
+  meaning = {};
+  result = {};
+  for (const key_owner parser : {key_owner::pytorch_common, key_owner::pytorch_cuda})
+    if (auto error = read_as_pytorch(text, parser, meaning, result)) return error;
+  return std::nullopt;
+}
+
+std::optional<config_error> read_once(bool leniently, std::string_view text, config& meaning, reading& result) {
+  if (leniently) return read_leniently(text, meaning, result);
+  meaning = {};
+  result = {};
+  return read_strictly(text, meaning, result);
+}
+
+// Mends one error of the strict reading, or cuts out the setting that it lies in.
+std::string mend(const std::string& text, const config_error& error) {
+  if (!error.corrected.empty() && error.corrected != text) return error.corrected;
+  return without_setting(text, error.column);
+}
+
+// Repairs the string until its reader accepts it, and notes each thing that had to be repaired. Mistakes beyond the
+// limit are cut out together: nobody reads so many.
+void repair(bool leniently, draft& candidate, explanation& out, config& meaning, reading& result) {
+  constexpr std::size_t limit = 64;
+  std::string reason;        // why the string was refused one step before
+  bool taken_alone = false;  // what was mended then is no reason by itself
+  while (const auto refused = read_once(leniently, candidate.text(), meaning, result)) {
+    // Strict reading stops at the first oddity, which PyTorch may have taken: then the reason has not gone with it.
+    if (taken_alone && refused->message == reason) out.problems.back().severity = weight::warning;
+    reason = refused->message;
+    out.accepted = false;
+    if (out.problems.size() == limit) {
+      out.problems.push_back({weight::error,
+                              candidate.original_column(refused->column),
+                              refused->key,
+                              "more mistakes follow, which are not listed",
+                              {}});
+      candidate.replace_by("");
+      continue;
+    }
+    config ignored;
+    reading unused;
+    auto first = read_strictly(candidate.text(), ignored, unused);
+    if (!first) first = refused;
+    const auto [begin, end] = setting_at(candidate.text(), first->column);
+    taken_alone = !read_once(leniently, candidate.text().substr(begin, end - begin), ignored, unused);
+    out.problems.push_back(
+        {weight::error, candidate.original_column(first->column), first->key, first->message, first->corrected});
+    candidate.replace_by(mend(candidate.text(), *first));
+  }
+}
+
+// Each key once, in the order of their last mention: the value that counts.
+std::vector<setting> last_of_each(const std::vector<setting>& all, const config& meaning) {
+  std::vector<setting> unique;
+  for (const setting& each : all) {
+    std::erase_if(unique, [&](const setting& earlier) { return earlier.what == each.what; });
+    unique.push_back(each);
+    // Lists that come one after the other add up.
+    if (each.what->kind == option_kind::divisions) unique.back().value = meaning.roundup_power2_divisions;
+  }
+  std::ranges::sort(unique, {}, &setting::column);  // the two parsers' settings, in the string's order
+  return unique;
+}
+
+// The settings that are worth keeping. What goes may leave another one without effect, so this repeats until none goes.
+std::string print_what_acts(std::vector<setting> settings, const surroundings& where, bool own_variable) {
+  for (bool settled = false; !settled;) {
+    config meaning;
+    for (const setting& each : settings) apply(each, meaning);
+    const situation among{settings, meaning, where, own_variable};
+    std::vector<setting> kept;
+    for (const setting& each : settings)
+      if (describe(each, among).keep) kept.push_back(each);
+    settled = kept.size() == settings.size();
+    settings = std::move(kept);
+  }
+  std::string text;
+  for (const setting& each : settings)
+    text += fmt::format("{}{}:{}", text.empty() ? "" : ",", each.what->key, print_setting_value(each));
+  return text;
+}
+
+void advise_on_variable(explanation& out, const std::vector<setting>& settings) {
+  const auto none = [&](key_owner owner) {
+    return std::ranges::none_of(settings, [&](const setting& each) { return each.what->owner == owner; });
+  };
+  if (out.text.find_first_not_of(" \t\r\n") == std::string::npos && out.variable != "TERRAZZO_ALLOC_CONF") {
+    out.advice.push_back(
+        fmt::format("An empty {} sets nothing, but on Linux it counts as set: the variables that come after it are not "
+                    "looked at. Unset it.",
+                    out.variable));
+  }
+  if (out.variable == "PYTORCH_HIP_ALLOC_CONF" && !settings.empty()) {
+    out.advice.push_back(none(key_owner::pytorch_cuda) ? "PyTorch for CUDA takes these keys from this variable if "
+                                                         "PYTORCH_CUDA_ALLOC_CONF is not set; its own name "
+                                                         "for them is PYTORCH_CUDA_ALLOC_CONF."
+                                                       : "PyTorch for CUDA takes only the keys that all devices share "
+                                                         "from this variable, and skips the others: use "
+                                                         "PYTORCH_CUDA_ALLOC_CONF.");
+  }
+}
+
+}  // namespace
+
+explanation explain(std::string_view variable, std::string_view text, const surroundings& where) {
+  const bool leniently = is_pytorch_variable(variable);
+  explanation out;
+  out.variable = variable;
+  out.text = text;
+
+  draft candidate(text);
+  reading result;
+  repair(leniently, candidate, out, out.meaning, result);
+  for (const config_warning& each : result.warnings)
+    out.problems.push_back(
+        {weight::warning, candidate.original_column(each.column), each.key, each.message, each.meant});
+  std::ranges::stable_sort(out.problems, {}, &problem::column);
+
+  const std::vector<setting> settings = last_of_each(result.settings, out.meaning);
+  const situation among{settings, out.meaning, where, !leniently};
+  for (const setting& each : settings) {
+    explained_setting made = describe(each, among);
+    made.value = print_setting_value(each);
+    made.column = candidate.original_column(each.column);
+    out.settings.push_back(std::move(made));
+  }
+  out.fixed = print_what_acts(settings, where, !leniently);
+  advise_on_variable(out, settings);
+  return out;
+}
+
+}  // namespace terrazzo::detail
