@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <cstdio>
 #include <string>
 
@@ -21,5 +22,10 @@ void ignore_broken_pipes();
 
 /// Tells the file of this program; empty if the system does not.
 [[nodiscard]] std::string executable_path();
+
+[[nodiscard]] std::uint32_t process_id();
+
+/// Names a running process; empty if the system does not tell.
+[[nodiscard]] std::string process_name(std::uint32_t pid);
 
 }  // namespace terrazzo::tools::platform

@@ -39,4 +39,16 @@ std::string executable_path() {
   return length == 0 || length == MAX_PATH ? std::string() : std::string(text, length);
 }
 
+std::uint32_t process_id() { return GetCurrentProcessId(); }
+
+std::string process_name(std::uint32_t pid) {
+  HANDLE process = OpenProcess(PROCESS_QUERY_LIMITED_INFORMATION, FALSE, pid);
+  if (process == nullptr) return {};
+  char text[MAX_PATH];
+  DWORD length = MAX_PATH;
+  const bool told = QueryFullProcessImageNameA(process, 0, text, &length) != 0;
+  CloseHandle(process);
+  return told ? std::string(text, length) : std::string();
+}
+
 }  // namespace terrazzo::tools::platform
