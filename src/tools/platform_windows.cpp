@@ -1,7 +1,9 @@
 #include <io.h>
 #include <windows.h>
 
+#include <algorithm>
 #include <cstdlib>
+#include <cstring>
 
 #include "tools/platform.hpp"
 
@@ -50,5 +52,26 @@ std::string process_name(std::uint32_t pid) {
   CloseHandle(process);
   return told ? std::string(text, length) : std::string();
 }
+
+std::vector<std::pair<std::string, std::string>> environment_variables() {
+  std::vector<std::pair<std::string, std::string>> variables;
+  char* const block = GetEnvironmentStringsA();
+  for (const char* at = block; at != nullptr && *at != '\0'; at += std::strlen(at) + 1) {
+    const std::string text = at;
+    const std::size_t equals = text.find('=', 1);  // "=C:" is the current folder of a drive
+    if (equals != std::string::npos && text[0] != '=')
+      variables.emplace_back(text.substr(0, equals), text.substr(equals + 1));
+  }
+  FreeEnvironmentStringsA(block);
+  std::sort(variables.begin(), variables.end());
+  return variables;
+}
+
+bool is_container() { return false; }
+bool is_wsl() { return false; }
+bool has_card() { return true; }  // not asked: who has none learns that from the driver's web page
+std::string distribution() { return {}; }
+std::vector<node> device_nodes() { return {}; }
+std::optional<std::uint64_t> address_limit_bytes() { return std::nullopt; }
 
 }  // namespace terrazzo::tools::platform
