@@ -12,6 +12,10 @@ install(TARGETS terrazzo terrazzo_static EXPORT terrazzo_targets
 install(DIRECTORY include/terrazzo DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 install(FILES LICENSE README.md CHANGELOG.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
 
+if(TARGET terrazzo_command)
+  install(TARGETS terrazzo_command RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+endif()
+
 # A plug-in for PyTorch: opened by path, never linked.
 if(TARGET terrazzo_torch)
   install(TARGETS terrazzo_torch LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})

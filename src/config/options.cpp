@@ -2,10 +2,10 @@
 
 #include <algorithm>
 #include <bit>
-#include <vector>
 
 #include "base/bits.hpp"
 #include "base/failure.hpp"
+#include "base/words.hpp"
 
 namespace terrazzo::detail {
 
@@ -73,22 +73,6 @@ constexpr option table[] = {
 };
 // clang-format on
 
-// Levenshtein's distance over two rows.
-std::size_t edit_distance(std::string_view a, std::string_view b) {
-  std::vector<std::size_t> row(b.size() + 1);
-  for (std::size_t j = 0; j <= b.size(); ++j) row[j] = j;
-  for (std::size_t i = 1; i <= a.size(); ++i) {
-    std::size_t diagonal = row[0];
-    row[0] = i;
-    for (std::size_t j = 1; j <= b.size(); ++j) {
-      const std::size_t replaced = diagonal + (a[i - 1] != b[j - 1]);
-      diagonal = row[j];
-      row[j] = std::min({row[j] + 1, row[j - 1] + 1, replaced});
-    }
-  }
-  return row[b.size()];
-}
-
 std::string describe_range(std::string_view noun, const value_range& range, double low) {
   const bool bounded = range.high < value_range{}.high;
   if (bounded)
@@ -108,11 +92,10 @@ const option* find_option(std::string_view key) noexcept {
 }
 
 const option* nearest_option(std::string_view key) {
-  // A quarter of the letters wrong is a slip; more is another word.
   constexpr std::size_t longest_key = 64;
   if (key.size() > longest_key) return nullptr;
   const option* nearest = nullptr;
-  std::size_t nearest_distance = std::max<std::size_t>(2, key.size() / 4) + 1;
+  std::size_t nearest_distance = most_slips(key) + 1;
   for (const option& candidate : table) {
     const std::size_t distance = edit_distance(key, candidate.key);
     if (distance < nearest_distance) nearest = &candidate, nearest_distance = distance;

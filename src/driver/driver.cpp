@@ -14,7 +14,7 @@ constexpr const char* system_driver = "nvcuda.dll";
 constexpr const char* system_driver = "libcuda.so.1";
 #endif
 
-enum class function_use { needed, virtual_memory };
+enum class function_use { needed, virtual_memory, identity };
 
 std::string version_text(int version) { return fmt::format("{}.{}", version / 1000, version % 1000 / 10); }
 
@@ -58,7 +58,7 @@ status driver::load_from(const symbol_lookup& lookup, const std::string& origin,
     slot = reinterpret_cast<std::remove_reference_t<decltype(slot)>>(lookup(name));
     if (slot != nullptr) return;
     if (use == function_use::virtual_memory) virtual_memory = false;
-    else if (missing_needed == nullptr) {
+    else if (use == function_use::needed && missing_needed == nullptr) {
       missing_needed = name;
       missing_since = since;
     }

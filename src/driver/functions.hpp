@@ -28,6 +28,7 @@
   X(cuMemFree_v2, 3020, needed)                                 \
   X(cuStreamSynchronize, 2000, needed)                          \
   X(cuThreadExchangeStreamCaptureMode, 10010, needed)           \
+  X(cuDeviceGetUuid_v2, 11040, identity)                        \
   X(cuMemGetAllocationGranularity, 10020, virtual_memory)       \
   X(cuMemAddressReserve, 10020, virtual_memory)                 \
   X(cuMemAddressFree, 10020, virtual_memory)                    \

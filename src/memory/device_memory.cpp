@@ -37,6 +37,7 @@ status device_memory::try_virtual_memory() noexcept {
     return cuda.fail_call("cuMemGetAllocationGranularity", code, "asking how large a chunk must be");
   if (granularity == 0 || !std::has_single_bit(granularity))
     return fail(status::not_supported, "the driver's granularity of {} bytes is no power of two", granularity);
+  granularity_bytes_ = granularity;
   chunk_bytes_ = std::max(granularity, 2 * mib);
   if (chunk_bytes_ > total_bytes_)
     return fail(status::not_supported, "one chunk of {} bytes is more than the device's {}", chunk_bytes_,

@@ -38,6 +38,8 @@ class device_memory {
   [[nodiscard]] bool has_virtual_memory() const noexcept { return virtual_memory_; }
   /// Says why virtual memory management is off; empty if it is on.
   [[nodiscard]] const std::string& virtual_memory_reason() const noexcept { return virtual_memory_reason_; }
+  /// The driver's unit of mapping; 0 if it could not be asked.
+  [[nodiscard]] std::size_t granularity_bytes() const noexcept { return granularity_bytes_; }
   /// A multiple of the driver's granularity, and at least 2 MiB.
   [[nodiscard]] std::size_t chunk_bytes() const noexcept { return chunk_bytes_; }
 
@@ -79,6 +81,7 @@ class device_memory {
 
   primary_context context_;
   std::size_t total_bytes_ = 0;
+  std::size_t granularity_bytes_ = 0;
   std::size_t chunk_bytes_ = 0;
   bool virtual_memory_ = false;
   std::string virtual_memory_reason_;

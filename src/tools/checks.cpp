@@ -1,0 +1,98 @@
+#include "tools/checks.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <filesystem>
+
+#include "tools/config_findings.hpp"
+#include "tools/platform.hpp"
+
+namespace terrazzo::tools {
+namespace {
+
+constexpr check table[] = {
+    {"named-files", check_named_files},
+    {"device-nodes", check_device_nodes},
+    {"visible-devices", check_visible_devices},
+    {"driver", check_driver},
+    {"devices", check_devices_open},
+    {"address-limit", check_address_limit},
+    {"mapping", check_mapping},
+    {"cublas", check_cublas},
+    {"free-memory", check_free_memory},
+    {"config-strings", config_findings},
+    {"config-variables", check_config_variables},
+    {"misspelt-variables", check_misspelt_variables},
+    {"cublas-variables", check_cublas_variables},
+    {"caching", check_caching_variable},
+    {"module-loading", check_module_loading},
+    {"wsl", check_wsl},
+};
+
+/// Quotes for sh, if it must be.
+std::string quoted(const std::string& text) {
+  if (!text.empty() &&
+      text.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+./:,=%@") ==
+          std::string::npos)
+    return text;
+  std::string out = "'";
+  for (const char letter : text) {
+    if (letter == '\'') out += "'\\''";
+    else out += letter;
+  }
+  return out + "'";
+}
+
+}  // namespace
+
+const char* evidence::variable(const std::string& name) const {
+  const auto found =
+      std::find_if(variables.begin(), variables.end(), [&](const auto& one) { return one.first == name; });
+  return found == variables.end() ? nullptr : found->second.c_str();
+}
+
+evidence gather_evidence(const std::string& driver_option) {
+  evidence seen;
+  seen.driver_option = driver_option;
+  seen.machine = look_at_machine(driver_option);
+  seen.variables = platform::environment_variables();
+  seen.is_windows = platform::is_windows;
+  seen.is_container = platform::is_container();
+  seen.is_wsl = platform::is_wsl();
+  seen.has_card = platform::has_card();
+  seen.distribution = platform::distribution();
+  for (const platform::node& one : platform::device_nodes()) seen.nodes.push_back({one.path, one.is_usable, one.group});
+  seen.address_limit_bytes = platform::address_limit_bytes();
+  seen.software_driver = software_driver_path();
+  seen.file_exists = [](const std::string& path) {
+    std::error_code ignored;
+    return std::filesystem::exists(path, ignored);
+  };
+  return seen;
+}
+
+std::span<const check> all_checks() noexcept { return table; }
+
+std::vector<finding> run_checks(const evidence& seen) {
+  std::vector<finding> all;
+  for (const check& one : table) {
+    for (finding& found : one.run(seen)) {
+      found.check = one.id;
+      all.push_back(std::move(found));
+    }
+  }
+  std::stable_sort(all.begin(), all.end(), [](const finding& a, const finding& b) { return a.severity > b.severity; });
+  return all;
+}
+
+std::string command_to_set(const evidence& seen, const std::string& name, const std::string& value) {
+  if (seen.is_windows) return fmt::format("set \"{}={}\"", name, value);
+  return fmt::format("export {}={}", name, quoted(value));
+}
+
+std::string command_to_unset(const evidence& seen, const std::string& name) {
+  return seen.is_windows ? fmt::format("set \"{}=\"", name) : fmt::format("unset {}", name);
+}
+
+}  // namespace terrazzo::tools
