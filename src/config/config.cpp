@@ -34,23 +34,17 @@ std::string to_sentence(const config_error& error, std::string_view source, std:
   return sentence;
 }
 
+std::span<const char* const> variables_of(key_owner parser) noexcept {
+  static constexpr const char* names[] = {"PYTORCH_CUDA_ALLOC_CONF", "PYTORCH_HIP_ALLOC_CONF", "PYTORCH_ALLOC_CONF"};
+  static constexpr const char* cuda_names[] = {names[0], names[2]};
+  if (parser == key_owner::pytorch_cuda) return cuda_names;
+  return names;
+}
+
 namespace {
 
 void throw_if(const std::optional<config_error>& error, std::string_view source, std::string_view text) {
   if (error) throw_on_failure(fail(status::invalid_config, "{}", to_sentence(*error, source, text)));
-}
-
-struct variable {
-  const char* name;
-  const char* text;  // null if it is not set
-};
-
-// The first variable that is set wins whole, even with an empty string.
-template <std::size_t Count>
-variable first_set(const char* const (&names)[Count]) {
-  for (const char* name : names)
-    if (const char* text = std::getenv(name)) return {name, text};
-  return {"", nullptr};
 }
 
 }  // namespace
@@ -64,18 +58,18 @@ config parse_config(std::string_view text, const config& base) {
 }
 
 config config_from_environment() {
-  using enum detail::key_owner;
   config settings;
   detail::reading ignored;
-  // PyTorch's CUDA builds let the HIP variable set the common keys, but not the CUDA ones.
-  const auto common = detail::first_set({"PYTORCH_CUDA_ALLOC_CONF", "PYTORCH_HIP_ALLOC_CONF", "PYTORCH_ALLOC_CONF"});
-  if (common.text != nullptr)
-    detail::throw_if(detail::read_as_pytorch(common.text, pytorch_common, settings, ignored), common.name, common.text);
-  const auto cuda = detail::first_set({"PYTORCH_CUDA_ALLOC_CONF", "PYTORCH_ALLOC_CONF"});
-  if (cuda.text != nullptr)
-    detail::throw_if(detail::read_as_pytorch(cuda.text, pytorch_cuda, settings, ignored), cuda.name, cuda.text);
-  if (const char* own = std::getenv("TERRAZZO_ALLOC_CONF"))
-    detail::throw_if(detail::read_strictly(own, settings, ignored), "TERRAZZO_ALLOC_CONF", own);
+  for (const detail::key_owner parser : {detail::key_owner::pytorch_common, detail::key_owner::pytorch_cuda}) {
+    for (const char* name : detail::variables_of(parser)) {
+      const char* text = std::getenv(name);
+      if (text == nullptr) continue;
+      detail::throw_if(detail::read_as_pytorch(text, parser, settings, ignored), name, text);
+      break;
+    }
+  }
+  if (const char* own = std::getenv(detail::own_variable))
+    detail::throw_if(detail::read_strictly(own, settings, ignored), detail::own_variable, own);
   return settings;
 }
 

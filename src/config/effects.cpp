@@ -97,8 +97,8 @@ void max_split_size(const setting& entry, const situation& among, explained_sett
   }
   out.advice =
       "It limits neither how much is used nor how large a request may be. It does not help against "
-      "CUBLAS_STATUS_ALLOC_FAILED either: cuBLAS asks for 4 to 32 MiB for each handle and stream, less than any split "
-      "size.";
+      "CUBLAS_STATUS_ALLOC_FAILED either: cuBLAS makes its handles with memory of its own, outside the cache, and asks "
+      "for workspaces of 4 to 32 MiB.";
   if (!among.where.windows || among.where.torch_version > last_torch_without_windows)
     out.advice += " In PyTorch, expandable_segments:True removes the fragmentation that it only limits.";
 }

@@ -118,20 +118,24 @@ std::string without_setting(std::string_view text, std::size_t column) {
   return std::string(text.substr(0, begin > 0 ? begin - 1 : 0));
 }
 
-std::optional<config_error> read_leniently(std::string_view text, config& meaning, reading& result) {
-  meaning = {};
-  result = {};
-  for (const key_owner parser : {key_owner::pytorch_common, key_owner::pytorch_cuda})
-    if (auto error = read_as_pytorch(text, parser, meaning, result)) return error;
-  return std::nullopt;
-}
+// Reads a string as its variable's reader does, over settings that are there already.
+struct reader {
+  std::string_view variable;
+  const config& base;
 
-std::optional<config_error> read_once(bool leniently, std::string_view text, config& meaning, reading& result) {
-  if (leniently) return read_leniently(text, meaning, result);
-  meaning = {};
-  result = {};
-  return read_strictly(text, meaning, result);
-}
+  [[nodiscard]] bool is_lenient() const noexcept { return is_pytorch_variable(variable); }
+
+  [[nodiscard]] std::optional<config_error> read(std::string_view text, config& meaning, reading& result) const {
+    meaning = base;
+    result = {};
+    if (!is_lenient()) return read_strictly(text, meaning, result);
+    for (const key_owner parser : {key_owner::pytorch_common, key_owner::pytorch_cuda}) {
+      if (std::ranges::find(variables_of(parser), variable) == variables_of(parser).end()) continue;
+      if (auto error = read_as_pytorch(text, parser, meaning, result)) return error;
+    }
+    return std::nullopt;
+  }
+};
 
 // Mends one error of the strict reading, or cuts out the setting that it lies in.
 std::string mend(const std::string& text, const config_error& error) {
@@ -141,11 +145,11 @@ std::string mend(const std::string& text, const config_error& error) {
 
 // Repairs the string until its reader accepts it, and notes each thing that had to be repaired. Mistakes beyond the
 // limit are cut out together: nobody reads so many.
-void repair(bool leniently, draft& candidate, explanation& out, config& meaning, reading& result) {
+void repair(const reader& by, draft& candidate, explanation& out, config& meaning, reading& result) {
   constexpr std::size_t limit = 64;
   std::string reason;        // why the string was refused one step before
   bool taken_alone = false;  // what was mended then is no reason by itself
-  while (const auto refused = read_once(leniently, candidate.text(), meaning, result)) {
+  while (const auto refused = by.read(candidate.text(), meaning, result)) {
     // Strict reading stops at the first oddity, which PyTorch may have taken: then the reason has not gone with it.
     if (taken_alone && refused->message == reason) out.problems.back().severity = weight::warning;
     reason = refused->message;
@@ -159,12 +163,12 @@ void repair(bool leniently, draft& candidate, explanation& out, config& meaning,
       candidate.replace_by("");
       continue;
     }
-    config ignored;
+    config ignored = by.base;
     reading unused;
     auto first = read_strictly(candidate.text(), ignored, unused);
     if (!first) first = refused;
     const auto [begin, end] = setting_at(candidate.text(), first->column);
-    taken_alone = !read_once(leniently, candidate.text().substr(begin, end - begin), ignored, unused);
+    taken_alone = !by.read(candidate.text().substr(begin, end - begin), ignored, unused);
     out.problems.push_back(
         {weight::error, candidate.original_column(first->column), first->key, first->message, first->corrected});
     candidate.replace_by(mend(candidate.text(), *first));
@@ -185,11 +189,11 @@ std::vector<setting> last_of_each(const std::vector<setting>& all, const config&
 }
 
 // The settings that are worth keeping. What goes may leave another one without effect, so this repeats until none goes.
-std::string print_what_acts(std::vector<setting> settings, const surroundings& where, bool own_variable) {
+std::string print_what_acts(std::vector<setting> settings, const config& base, const surroundings& where, bool own) {
   for (bool settled = false; !settled;) {
-    config meaning;
+    config meaning = base;
     for (const setting& each : settings) apply(each, meaning);
-    const situation among{settings, meaning, where, own_variable};
+    const situation among{settings, meaning, where, own};
     std::vector<setting> kept;
     for (const setting& each : settings)
       if (describe(each, among).keep) kept.push_back(each);
@@ -203,52 +207,81 @@ std::string print_what_acts(std::vector<setting> settings, const surroundings& w
 }
 
 void advise_on_variable(explanation& out, const std::vector<setting>& settings) {
-  const auto none = [&](key_owner owner) {
-    return std::ranges::none_of(settings, [&](const setting& each) { return each.what->owner == owner; });
-  };
-  if (out.text.find_first_not_of(" \t\r\n") == std::string::npos && out.variable != "TERRAZZO_ALLOC_CONF") {
+  if (out.text.find_first_not_of(" \t\r\n") == std::string::npos && out.variable != own_variable) {
     out.advice.push_back(
         fmt::format("An empty {} sets nothing, but on Linux it counts as set: the variables that come after it are not "
                     "looked at. Unset it.",
                     out.variable));
   }
-  if (out.variable == "PYTORCH_HIP_ALLOC_CONF" && !settings.empty()) {
-    out.advice.push_back(none(key_owner::pytorch_cuda) ? "PyTorch for CUDA takes these keys from this variable if "
-                                                         "PYTORCH_CUDA_ALLOC_CONF is not set; its own name "
-                                                         "for them is PYTORCH_CUDA_ALLOC_CONF."
-                                                       : "PyTorch for CUDA takes only the keys that all devices share "
-                                                         "from this variable, and skips the others: use "
-                                                         "PYTORCH_CUDA_ALLOC_CONF.");
+  if (out.variable != "PYTORCH_HIP_ALLOC_CONF") return;
+  if (!settings.empty()) {
+    out.advice.push_back(
+        "PyTorch for CUDA takes the keys that all devices share from this variable, if PYTORCH_CUDA_ALLOC_CONF is not "
+        "set; its own name for them is PYTORCH_CUDA_ALLOC_CONF.");
+  }
+  reading skipped;
+  config ignored;
+  if (read_as_pytorch(out.text, key_owner::pytorch_cuda, ignored, skipped)) return;
+  for (const setting& each : skipped.settings) {
+    out.advice.push_back(fmt::format(
+        "{} is skipped: PyTorch for CUDA reads it from PYTORCH_CUDA_ALLOC_CONF and PYTORCH_ALLOC_CONF alone.",
+        each.what->key));
   }
 }
 
 }  // namespace
 
-explanation explain(std::string_view variable, std::string_view text, const surroundings& where) {
-  const bool leniently = is_pytorch_variable(variable);
+explanation explain(std::string_view variable, std::string_view text, const surroundings& where, const config& base) {
+  const reader by{variable, base};
   explanation out;
   out.variable = variable;
   out.text = text;
 
   draft candidate(text);
   reading result;
-  repair(leniently, candidate, out, out.meaning, result);
+  repair(by, candidate, out, out.meaning, result);
+  out.mended = candidate.text();
   for (const config_warning& each : result.warnings)
     out.problems.push_back(
         {weight::warning, candidate.original_column(each.column), each.key, each.message, each.meant});
   std::ranges::stable_sort(out.problems, {}, &problem::column);
 
   const std::vector<setting> settings = last_of_each(result.settings, out.meaning);
-  const situation among{settings, out.meaning, where, !leniently};
+  const situation among{settings, out.meaning, where, !by.is_lenient()};
   for (const setting& each : settings) {
     explained_setting made = describe(each, among);
     made.value = print_setting_value(each);
     made.column = candidate.original_column(each.column);
     out.settings.push_back(std::move(made));
   }
-  out.fixed = print_what_acts(settings, where, !leniently);
+  out.fixed = print_what_acts(settings, base, where, !by.is_lenient());
   advise_on_variable(out, settings);
   return out;
+}
+
+std::vector<explanation> explain_environment(const environment_lookup& lookup, const surroundings& where) {
+  std::vector<explanation> all;
+  config meaning;
+  const char* first = nullptr;
+  for (const char* name : variables_of(key_owner::pytorch_common)) {
+    const char* text = lookup(name);
+    if (text == nullptr) continue;
+    all.push_back(explain(name, text, where));
+    explanation& made = all.back();
+    if (first == nullptr) {
+      first = name;
+      meaning = made.meaning;
+      continue;
+    }
+    made.in_force = false;
+    made.advice.push_back(fmt::format(
+        "It is not looked at, since {} is set: they are not merged, and the first that is set counts whole.{}", first,
+        std::string_view(first) == "PYTORCH_HIP_ALLOC_CONF"
+            ? " Only its keys for CUDA alone, which the other variable cannot set, are taken."
+            : ""));
+  }
+  if (const char* text = lookup(own_variable)) all.push_back(explain(own_variable, text, where, meaning));
+  return all;
 }
 
 }  // namespace terrazzo::detail

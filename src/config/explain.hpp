@@ -10,6 +10,7 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -61,10 +62,12 @@ struct explained_setting {
 struct explanation {
   std::string variable;  ///< whose rules were applied: PYTORCH_CUDA_ALLOC_CONF, TERRAZZO_ALLOC_CONF ...
   std::string text;
+  bool in_force = true;  ///< false: another variable, which is set, comes before this one
   bool accepted = true;  ///< by its reader: PyTorch, or terrazzo for its own variable
   std::vector<problem> problems;
   std::vector<explained_setting> settings;  ///< of the mended string, in its order, each key once
   std::vector<std::string> advice;          ///< about the string as a whole
+  std::string mended;
   std::string fixed;
   config meaning;  ///< what terrazzo makes of the mended string
 
@@ -74,9 +77,16 @@ struct explanation {
 /// Tells whether a variable's strings are read as PyTorch reads them; the others are read strictly.
 [[nodiscard]] bool is_pytorch_variable(std::string_view variable) noexcept;
 
-/// Explains a string as the value of a variable. Throws nothing but std::bad_alloc. Cost: grows with the square of the
-/// string's length, since each mended problem means another reading.
-[[nodiscard]] explanation explain(std::string_view variable, std::string_view text, const surroundings& where);
+/// Explains a string as the value of a variable; `base` are the settings that TERRAZZO_ALLOC_CONF builds on. Throws
+/// nothing but std::bad_alloc. Cost: a reading for each mended problem, 64 at most.
+[[nodiscard]] explanation explain(std::string_view variable, std::string_view text, const surroundings& where,
+                                  const config& base = {});
+
+/// Gives an environment variable's value; null if it is not set.
+using environment_lookup = std::function<const char*(const char* name)>;
+
+/// Explains the config variables that are set, in the order in which they are looked at.
+[[nodiscard]] std::vector<explanation> explain_environment(const environment_lookup& lookup, const surroundings& where);
 
 /// What the settings of one string are to each other: what `describe` needs to know beside a setting itself.
 struct situation {

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -58,6 +59,12 @@ void apply(const setting& entry, config& settings);
 /// back that do not stick from one string to the next.
 [[nodiscard]] std::optional<config_error> read_as_pytorch(std::string_view text, key_owner parser, config& settings,
                                                           reading& result);
+
+/// The environment variables that one of PyTorch's parsers looks at: the first that is set counts, whole, even if it is
+/// empty. PyTorch's CUDA builds let the HIP variable set the common keys, but not the CUDA ones.
+[[nodiscard]] std::span<const char* const> variables_of(key_owner parser) noexcept;
+
+inline constexpr const char* own_variable = "TERRAZZO_ALLOC_CONF";
 
 /// Puts an error into one sentence; `source` is the variable's name, or another word for where `text` came from.
 [[nodiscard]] std::string to_sentence(const config_error& error, std::string_view source, std::string_view text);
