@@ -24,6 +24,8 @@ class lenient_reader {
     if (parser_ == key_owner::pytorch_common) {
       set_back();
       if (!read_large_segment_size()) return false;
+    } else if (!find_loaded_backend()) {
+      return false;
     }
     for (std::size_t i = 0; i < tokens_.size(); ++i) {
       const token& key = tokens_[i];
@@ -33,7 +35,7 @@ class lenient_reader {
         return refuse(i, key.text,
                       fmt::format("PyTorch does not know {}: it belongs in TERRAZZO_ALLOC_CONF", key.text));
       const bool own = what->owner == parser_ && what->key != large_segment_key;
-      if (!(own ? read_value(*what, i) : skip(*what, i))) return false;
+      if (!(own ? read_value(*what, i) : skip(what->key, i))) return false;
       if (i + 1 < tokens_.size()) ++i;  // whatever separator stands there
     }
     warn_together();
@@ -52,8 +54,8 @@ class lenient_reader {
     error = {offset + 1, std::string(key), std::move(message), {}};
     return false;
   }
-  bool refuse_end(const option& what) {
-    return refuse(tokens_.size(), what.key, fmt::format("the string ends where {} needs more", what.key));
+  bool refuse_end(std::string_view key) {
+    return refuse(tokens_.size(), key, fmt::format("the string ends where {} needs more", key));
   }
   bool refuse_value(const option& what, std::size_t index) {
     return refuse(index, what.key,
@@ -82,19 +84,32 @@ class lenient_reader {
     return true;
   }
 
+  // PyTorch chooses the backend while its library is loaded, by a walk of its own that stops at the first one. An error
+  // in it ends the program.
+  bool find_loaded_backend() {
+    for (std::size_t i = 0; i < tokens_.size(); i += 2) {
+      const std::string& key = tokens_[i].text;
+      if (!skip(key, i)) return false;
+      if (key != "backend") continue;
+      if (tokens_[i].text == "cudaMallocAsync") loaded_backend_ = tokens_[i].text;
+      break;
+    }
+    return true;
+  }
+
   // Moves `i` from a key to the last token of its value.
-  bool skip(const option& what, std::size_t& i) {
+  bool skip(std::string_view key, std::size_t& i) {
     i += 2;
-    if (i >= tokens_.size()) return refuse_end(what);
+    if (i >= tokens_.size()) return refuse_end(key);
     if (!tokens_[i].is('[')) return true;
     while (i < tokens_.size() && !tokens_[i].is(']')) ++i;
-    return i < tokens_.size() || refuse_end(what);
+    return i < tokens_.size() || refuse_end(key);
   }
 
   bool read_value(const option& what, std::size_t& i) {
     const std::size_t column = tokens_[i].begin + 1;
     i += 2;
-    if (i >= tokens_.size()) return refuse_end(what);
+    if (i >= tokens_.size()) return refuse_end(what.key);
     option_value value;
     if (!read_value(what, i, value)) return false;
     result.settings.push_back({&what, std::move(value), column});
@@ -134,9 +149,12 @@ class lenient_reader {
         return read_divisions(what, i, value);
       case option_kind::backend:
         value = word;
-        return word == "native" || word == "cudaMallocAsync" || refuse_value(what, i);
+        if (word != "native" && word != "cudaMallocAsync") return refuse_value(what, i);
+        return word == loaded_backend_ ||
+               refuse(i, what.key,
+                      fmt::format("PyTorch takes one backend, and here {} stands before {}", loaded_backend_, word));
       case option_kind::reserve:
-        warn_unless_reserve(word);
+        warn_unless_reserve(what, i);
         value = word;
         return true;
       case option_kind::reserve_list:
@@ -159,7 +177,7 @@ class lenient_reader {
     while (++i < tokens_.size() && !tokens_[i].is(']')) {
       const std::size_t size_at = i;
       i += 2;
-      if (i + 1 >= tokens_.size()) return refuse_end(what);
+      if (i + 1 >= tokens_.size()) return refuse_end(what.key);
       const auto number = read_like_stoull(tokens_[i].text);
       if (!number || (*number != 0 && !std::has_single_bit(*number))) return refuse_value(what, i);
       const auto count = static_cast<std::size_t>(*number);
@@ -175,7 +193,7 @@ class lenient_reader {
       }
       if (!tokens_[i + 1].is(']')) ++i;
     }
-    if (i >= tokens_.size()) return refuse_end(what);
+    if (i >= tokens_.size()) return refuse_end(what.key);
     value = divisions;
     return true;
   }
@@ -183,11 +201,11 @@ class lenient_reader {
   bool read_reserves(const option& what, std::size_t& i, option_value& value) {
     const std::size_t begin = i;
     for (;;) {
-      if (i + 1 >= tokens_.size()) return refuse_end(what);
+      if (i + 1 >= tokens_.size()) return refuse_end(what.key);
       if (tokens_[i + 1].is(']')) break;
       i += 3;
-      if (i >= tokens_.size()) return refuse_end(what);
-      warn_unless_reserve(tokens_[i].text);
+      if (i >= tokens_.size()) return refuse_end(what.key);
+      warn_unless_reserve(what, i);
       if (i + 1 < tokens_.size() && tokens_[i + 1].is(',')) ++i;
     }
     ++i;
@@ -195,10 +213,14 @@ class lenient_reader {
     return true;
   }
 
-  void warn_unless_reserve(const std::string& word) {
+  void warn(std::size_t index, std::string_view key, std::string message, std::string meant = {}) {
+    result.warnings.push_back({tokens_[index].begin + 1, std::string(key), std::move(message), std::move(meant)});
+  }
+
+  void warn_unless_reserve(const option& what, std::size_t index) {
+    const std::string& word = tokens_[index].text;
     if (is_reserve(word)) return;
-    result.warnings.push_back(fmt::format(
-        "\"{}\" is no reserve for expandable segments (a fraction like 0.5, or GiB like 40G): ignored", word));
+    warn(index, what.key, fmt::format("\"{}\" is no reserve (a fraction like 0.5, or GiB like 40G): ignored", word));
   }
 
   // The last value of a key, as duplicates have it.
@@ -214,17 +236,19 @@ class lenient_reader {
     const auto* round = last_value<std::size_t>("pinned_max_round_threshold_mb");
     const auto* cached = last_value<std::size_t>("pinned_max_cached_size_mb");
     if (round != nullptr && cached != nullptr && *round > *cached)
-      result.warnings.push_back("pinned_max_round_threshold_mb is above pinned_max_cached_size_mb, which comes first");
+      warn(0, "pinned_max_round_threshold_mb",
+           "pinned_max_round_threshold_mb is above pinned_max_cached_size_mb, which comes first");
     const auto* backend = last_value<std::string>("backend");
     const bool others = std::ranges::any_of(result.settings, [](auto& entry) { return entry.what->key != "backend"; });
     if (backend != nullptr && *backend == "cudaMallocAsync" && others)
-      result.warnings.push_back("backend:cudaMallocAsync ignores the native allocator's settings");
+      warn(0, "backend", "backend:cudaMallocAsync ignores the native allocator's settings");
   }
 
   std::string_view text_;
   std::vector<token> tokens_;
   key_owner parser_;
   config settings_;
+  std::string loaded_backend_ = "native";
 };
 
 }  // namespace

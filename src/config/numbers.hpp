@@ -22,12 +22,13 @@ namespace terrazzo::detail {
 /// Prints bytes as MiB so that `read_exact_mebibytes` gives them back.
 [[nodiscard]] std::string print_exact_mebibytes(std::size_t bytes);
 
-/// Reads as std::stoull: a sign may lead, a minus wraps, text after the digits is ignored. Nothing where it throws.
-[[nodiscard]] std::optional<std::uint64_t> read_like_stoull(std::string_view text);
+/// Reads as std::stoull: a sign may lead, a minus wraps, text after the digits is ignored; `used` receives the length of
+/// what was read. Nothing where it throws.
+[[nodiscard]] std::optional<std::uint64_t> read_like_stoull(std::string_view text, std::size_t* used = nullptr);
 
-/// Reads as std::stod in the C locale: a sign, hexadecimal, inf and nan, text after the number ignored. Nothing where
-/// it throws: no number, too large, too small.
-[[nodiscard]] std::optional<double> read_like_stod(std::string_view text);
+/// Reads as std::stod in the C locale: a sign, hexadecimal, inf and nan, text after the number ignored; `used` receives
+/// the length of what was read. Nothing where it throws: no number, too large, too small.
+[[nodiscard]] std::optional<double> read_like_stod(std::string_view text, std::size_t* used = nullptr);
 
 /// Tells whether PyTorch takes a word for the size of an expandable segment: a fraction, or GiB with a G at the end.
 [[nodiscard]] bool is_reserve(std::string_view text);

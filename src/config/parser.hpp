@@ -25,10 +25,18 @@ struct setting {
   std::size_t column;  ///< of its key, 1-based
 };
 
-/// What a string says, in its order, and what PyTorch would warn about.
+/// What PyTorch takes, but was surely not meant.
+struct config_warning {
+  std::size_t column = 0;  ///< 1-based, in bytes, of the word or separator concerned
+  std::string key;         ///< the key concerned
+  std::string message;     ///< a clause that says what PyTorch makes of it
+  std::string meant;       ///< what to write in place of that word or separator; empty if it is not evident
+};
+
+/// What a string says, in its order, and what the lenient reading warns about.
 struct reading {
   std::vector<setting> settings;
-  std::vector<std::string> warnings;
+  std::vector<config_warning> warnings;
 };
 
 /// Why a string cannot be read.
