@@ -187,6 +187,20 @@ std::optional<double> read_like_stod(std::string_view text, std::size_t* used) {
   return number;
 }
 
+std::string what_number_was_meant(std::string_view word, bool mebibytes) {
+  if (word.starts_with('+')) word.remove_prefix(1);
+  const std::string_view digits = word.substr(0, word.find_first_not_of("0123456789"));
+  const std::string_view unit = word.substr(digits.size());
+  if (unit.empty() || (mebibytes && (unit == "M" || unit == "MB" || unit == "MiB"))) return std::string(digits);
+  constexpr double exact = 1e15;
+  if (const auto real = read_real(word); real && *real >= 0 && *real <= exact && std::floor(*real) == *real)
+    return fmt::format("{:.0f}", *real);
+  const auto number = read_whole(digits);
+  if (mebibytes && number && *number < (1U << 20) && (unit == "G" || unit == "GB" || unit == "GiB"))
+    return fmt::format("{}", *number * 1024);
+  return {};
+}
+
 bool is_reserve(std::string_view text) {
   if (text.ends_with('G') || text.ends_with('g')) text.remove_suffix(1);
   if (text.starts_with('+')) text.remove_prefix(1);

@@ -30,6 +30,10 @@ namespace terrazzo::detail {
 /// the length of what was read. Nothing where it throws: no number, too large, too small.
 [[nodiscard]] std::optional<double> read_like_stod(std::string_view text, std::size_t* used = nullptr);
 
+/// Guesses the whole number that was meant by a word of which std::stoull reads a part: "1e3" is 1000, and in MiB "40MB"
+/// is 40 and "2G" 2048. Empty if it is not evident.
+[[nodiscard]] std::string what_number_was_meant(std::string_view word, bool mebibytes);
+
 /// Tells whether PyTorch takes a word for the size of an expandable segment: a fraction, or GiB with a G at the end.
 [[nodiscard]] bool is_reserve(std::string_view text);
 

@@ -143,7 +143,7 @@ void check_warnings(const std::string& column, const reading& result, bool alone
   }
   CHECK(count_warnings(result, "is no reserve") == reserves);
   // A value that stuck from the string before is not known here: it is inert.
-  if (alone) CHECK(count_warnings(result, "pinned_max_cached_size_mb") == pinned);
+  if (alone) CHECK(count_warnings(result, "pinned_max_cached_size_mb, which comes first") == pinned);
   if (async) CHECK(count_warnings(result, "cudaMallocAsync ignores") == 1);
 }
 
@@ -170,6 +170,7 @@ void check_row(const std::string& line) {
   if (error || columns[0] != "+") return;
   CHECK(fmt::format("{}", our_values(settings, result)) == fmt::format("{}", read_values(columns[1])));
   check_warnings(columns[2], result, columns.size() == 4);
+  CHECK(parse_config(to_string(settings)) == settings);
 }
 
 }  // namespace
