@@ -40,6 +40,7 @@ void expandable_segments(const setting& entry, const situation& among, explained
     out.advice =
         "Leave it out for terrazzo, unless memory must be shared through cudaIpcGetMemHandle or with peer devices.";
     out.severity = weight::note;
+    out.keep = !among.async_backend();
     return;
   }
   const bool possible = among.where.virtual_memory.value_or(true);

@@ -241,9 +241,11 @@ explanation explain(std::string_view variable, std::string_view text, const surr
   reading result;
   repair(by, candidate, out, out.meaning, result);
   out.mended = candidate.text();
-  for (const config_warning& each : result.warnings)
+  for (const config_warning& each : result.warnings) {
+    const std::string hint = each.meant.empty() ? std::string() : fmt::format("; write {}", each.meant);
     out.problems.push_back(
-        {weight::warning, candidate.original_column(each.column), each.key, each.message, each.meant});
+        {weight::warning, candidate.original_column(each.column), each.key, each.message + hint, {}});
+  }
   std::ranges::stable_sort(out.problems, {}, &problem::column);
 
   const std::vector<setting> settings = last_of_each(result.settings, out.meaning);

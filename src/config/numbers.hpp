@@ -22,12 +22,17 @@ namespace terrazzo::detail {
 /// Prints bytes as MiB so that `read_exact_mebibytes` gives them back.
 [[nodiscard]] std::string print_exact_mebibytes(std::size_t bytes);
 
-/// Reads as std::stoull: a sign may lead, a minus wraps, text after the digits is ignored. Nothing where it throws.
-[[nodiscard]] std::optional<std::uint64_t> read_like_stoull(std::string_view text);
+/// Reads as std::stoull: a sign may lead, a minus wraps, text after the digits is ignored; `used` receives the length of
+/// what was read. Nothing where it throws.
+[[nodiscard]] std::optional<std::uint64_t> read_like_stoull(std::string_view text, std::size_t* used = nullptr);
 
-/// Reads as std::stod in the C locale: a sign, hexadecimal, inf and nan, text after the number ignored. Nothing where
-/// it throws: no number, too large, too small.
-[[nodiscard]] std::optional<double> read_like_stod(std::string_view text);
+/// Reads as std::stod in the C locale: a sign, hexadecimal, inf and nan, text after the number ignored; `used` receives
+/// the length of what was read. Nothing where it throws: no number, too large, too small.
+[[nodiscard]] std::optional<double> read_like_stod(std::string_view text, std::size_t* used = nullptr);
+
+/// Guesses the whole number that was meant by a word of which std::stoull reads a part: "1e3" is 1000, and in MiB "40MB"
+/// is 40 and "2G" 2048. Empty if it is not evident.
+[[nodiscard]] std::string what_number_was_meant(std::string_view word, bool mebibytes);
 
 /// Tells whether PyTorch takes a word for the size of an expandable segment: a fraction, or GiB with a G at the end.
 [[nodiscard]] bool is_reserve(std::string_view text);

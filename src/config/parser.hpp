@@ -26,15 +26,15 @@ struct setting {
   std::size_t column;  ///< of its key, 1-based
 };
 
-/// What PyTorch takes, but surely was not meant.
+/// What PyTorch takes, but was surely not meant.
 struct config_warning {
-  std::size_t column = 0;  ///< 1-based, in bytes
-  std::string key;         ///< the key concerned, or what stands in its place
-  std::string message;     ///< a clause: what PyTorch makes of it
-  std::string meant;       ///< the whole string with this mended; empty if it is not evident
+  std::size_t column = 0;  ///< 1-based, in bytes, of the word or separator concerned
+  std::string key;         ///< the key concerned
+  std::string message;     ///< a clause that says what PyTorch makes of it
+  std::string meant;       ///< what to write in place of that word or separator; empty if it is not evident
 };
 
-/// What a string says, in its order, and what is odd about it.
+/// What a string says, in its order, and what the lenient reading warns about.
 struct reading {
   std::vector<setting> settings;
   std::vector<config_warning> warnings;

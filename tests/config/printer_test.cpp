@@ -1,5 +1,6 @@
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <bit>
 #include <clocale>
 #include <cmath>
@@ -81,6 +82,29 @@ TEST_CASE("config: any sound config comes back from its printed string") {
   }
 }
 
+TEST_CASE("config: reals of any size and bytes at both ends come back from their printed string") {
+  std::mt19937_64 random(6);
+  // Any bit pattern between 0 and 1, small ones as often as large ones.
+  const auto real = [&] { return std::bit_cast<double>(random() % std::bit_cast<std::uint64_t>(1.0)); };
+  const std::size_t ends[] = {0, 1, 511, mib - 1, mib, mib + 1, config::unlimited - 1, config::unlimited};
+  const std::size_t whole[] = {11 * mib, 20 * mib, config::unlimited / mib * mib};
+  for (int i = 0; i < 4'000; ++i) {
+    config settings;
+    settings.per_process_memory_fraction = i == 0 ? -0.0 : real();
+    settings.garbage_collection_threshold = real();
+    settings.limit_bytes = ends[random() % std::size(ends)];
+    settings.headroom_bytes = ends[random() % std::size(ends)];
+    settings.large_segment_size_bytes = whole[random() % std::size(whole)];
+    settings.max_split_size_bytes = whole[2];
+    settings.max_non_split_rounding_bytes = whole[2];
+    const std::string printed = to_string(settings);
+    CAPTURE(printed);
+    REQUIRE(detail::validate_settings(settings) == status::ok);
+    REQUIRE(parse_config(printed) == settings);
+    REQUIRE(to_string(parse_config(printed)) == printed);
+  }
+}
+
 TEST_CASE("config: PyTorch reads a printed string of its own keys as terrazzo does") {
   std::mt19937_64 random(3);
   for (int i = 0; i < 2'000; ++i) {
@@ -96,6 +120,9 @@ TEST_CASE("config: PyTorch reads a printed string of its own keys as terrazzo do
       REQUIRE_FALSE(error.has_value());
     }
     REQUIRE(read == settings);
+    const auto& divisions = settings.roundup_power2_divisions;
+    const bool all_one = std::ranges::count(divisions, std::size_t{1}) == std::ssize(divisions);
+    REQUIRE(result.warnings.size() == (all_one ? 1 : 0));
   }
 }
 
