@@ -73,6 +73,16 @@ class allocator {
     throw_on_failure(terrazzo_allocator_trim(handle_, keep_bytes, &given_back));
     return given_back;
   }
+  /// Null: from the environment variables.
+  void set_config(const char* config) { throw_on_failure(terrazzo_allocator_set_config(handle_, config)); }
+  std::string config() const {
+    std::size_t length = 0;
+    throw_on_failure(terrazzo_allocator_config(handle_, nullptr, 0, &length));
+    std::string text(length + 1, '\0');
+    throw_on_failure(terrazzo_allocator_config(handle_, &text[0], text.size(), &length));
+    text.resize(length < text.size() ? length : text.size() - 1);
+    return text;
+  }
   void set_limit(std::size_t bytes) { throw_on_failure(terrazzo_allocator_set_limit(handle_, bytes)); }
   void set_headroom(std::size_t bytes) { throw_on_failure(terrazzo_allocator_set_headroom(handle_, bytes)); }
   void shutdown() { throw_on_failure(terrazzo_allocator_shutdown(handle_)); }

@@ -74,6 +74,12 @@ class TERRAZZO_API allocator {
   /// Returns the bytes given back. Cost: waits for the device's work; driver calls.
   std::size_t trim(std::size_t keep_bytes = 0);
 
+  /// Changes the settings for what is allocated from now on; what is allocated already stays as it is. Limit and headroom
+  /// are set anew, so that `set_limit` and `set_headroom` before count no more. Throws `error`: invalid_config,
+  /// out_of_host_memory, shut_down; then nothing has changed. Threads: others may allocate meanwhile, by the settings
+  /// before or after. Cost: no driver call; waits for misses under way. Each different config is kept until the
+  /// allocator goes.
+  void set_settings(const config& settings);
   /// Changes what terrazzo may hold on this device, in bytes; never more than `per_process_memory_fraction` of it. Less
   /// than is reserved now is allowed: then nothing new is taken.
   void set_limit(std::size_t bytes);
@@ -89,6 +95,7 @@ class TERRAZZO_API allocator {
 
   [[nodiscard]] int device() const noexcept;
   [[nodiscard]] segment_kind kind() const noexcept;
+  /// The settings in force; valid as long as the allocator lives.
   [[nodiscard]] const config& settings() const noexcept;
 
   /// Walks all books and throws `error` (corrupted) naming the first invariant that does not hold. Cost: proportional

@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "terrazzo/export.h"
 
@@ -45,10 +46,17 @@ struct config {
 /// invalid_config, the column, the allowed range and the nearest known key. Unmentioned settings keep `base`'s values.
 [[nodiscard]] TERRAZZO_API config parse_config(std::string_view text, const config& base = {});
 
+/// Reads a string as PyTorch 2.15 reads it, separators that are not looked at and all. As when PyTorch is handed a second
+/// string, the settings that do not stick go back to their defaults, and the others keep `base`'s values. `warnings`, if
+/// not null, receives a sentence for each thing that PyTorch takes but was surely not meant, such as the unit in
+/// `max_split_size_mb:40MB`. Throws `error` (invalid_config) where PyTorch throws.
+[[nodiscard]] TERRAZZO_API config parse_pytorch_config(std::string_view text, const config& base = {},
+                                                       std::vector<std::string>* warnings = nullptr);
+
 /// Reads PYTORCH_CUDA_ALLOC_CONF, else PYTORCH_ALLOC_CONF, as PyTorch's CUDA builds read them (there
 /// PYTORCH_HIP_ALLOC_CONF stands between the two, for some keys), then TERRAZZO_ALLOC_CONF strictly, which wins key by
-/// key. Throws `error` as above; the message names the variable.
-[[nodiscard]] TERRAZZO_API config config_from_environment();
+/// key. `warnings` as above; each names its variable. Throws `error` as above; the message names the variable.
+[[nodiscard]] TERRAZZO_API config config_from_environment(std::vector<std::string>* warnings = nullptr);
 
 /// Prints the settings that differ from the defaults, so that `parse_config` of the result gives them back.
 [[nodiscard]] TERRAZZO_API std::string to_string(const config& settings);

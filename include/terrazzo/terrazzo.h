@@ -73,7 +73,8 @@ typedef struct terrazzo_allocator_options {
 
 /* Opens a device. `options` may be null: device 0, settings from the environment.
  * Errors: driver_not_found, driver_too_old, invalid_device, invalid_config, out_of_host_memory, driver_error;
- * not_supported if the options use members that this library does not know. Cost: loads the driver, retains the device's primary context. */
+ * not_supported if the options use members that this library does not know.
+ * Cost: loads the driver, retains the device's primary context. */
 TERRAZZO_API terrazzo_status_t terrazzo_allocator_create(const terrazzo_allocator_options_t* options,
                                                          terrazzo_allocator_t** allocator) TERRAZZO_NOEXCEPT;
 
@@ -99,6 +100,19 @@ TERRAZZO_API terrazzo_status_t terrazzo_allocator_deallocate(terrazzo_allocator_
  * `given_back` receives the bytes given back; it may be null. Cost: waits for the device's work; driver calls. */
 TERRAZZO_API terrazzo_status_t terrazzo_allocator_trim(terrazzo_allocator_t* allocator, size_t keep_bytes,
                                                        size_t* given_back) TERRAZZO_NOEXCEPT;
+
+/* Changes the settings for what is allocated from now on. `config`: read strictly, over those in force; null: from the
+ * environment variables, over the defaults. Limit and headroom are set anew, so that terrazzo_allocator_set_limit and
+ * _set_headroom before count no more. Errors: invalid_config, out_of_host_memory, shut_down; then nothing has changed.
+ * Cost: no driver call; waits for misses under way. */
+TERRAZZO_API terrazzo_status_t terrazzo_allocator_set_config(terrazzo_allocator_t* allocator,
+                                                             const char* config) TERRAZZO_NOEXCEPT;
+
+/* Prints the settings that differ from the defaults as a string that terrazzo_allocator_create takes, cut after
+ * `capacity` bytes with its closing null. `length` receives the whole string's length without the null; it and, if
+ * `capacity` is 0, `text` may be null. */
+TERRAZZO_API terrazzo_status_t terrazzo_allocator_config(terrazzo_allocator_t* allocator, char* text, size_t capacity,
+                                                         size_t* length) TERRAZZO_NOEXCEPT;
 
 /* Changes what terrazzo may hold on this device; never more than `per_process_memory_fraction` of it. Less than it holds
  * now is allowed: then nothing new is taken. */

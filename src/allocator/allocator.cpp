@@ -42,6 +42,7 @@ std::size_t allocator::trim(std::size_t keep_bytes) {
   return given_back;
 }
 
+void allocator::set_settings(const config& settings) { throw_on_failure(implementation_->set_settings(settings)); }
 void allocator::set_limit(std::size_t bytes) { implementation_->set_limit(bytes); }
 void allocator::set_headroom(std::size_t bytes) { implementation_->set_headroom(bytes); }
 

@@ -6,6 +6,9 @@
 //     range              the expandable one: one address range that chunks are mapped into          (range.hpp)
 //     plain segments     one cuMemAlloc each, cut by PyTorch's native rules (plain_segments.hpp)
 //
+// An allocator has one source of each kind that its settings have asked for so far, and takes new blocks from the one
+// that they ask for now; a stream has a heap for each.
+//
 // Locks, in the order in which they are taken: growth (a mutex; held across driver calls, by misses alone), then a
 // heap's (never two, but in `validate` and the statistics, in the order of the heaps), then the source's. A heap's and
 // a source's are spin locks, and no driver call is made under them: who finds what he needs cached waits for nobody's
@@ -74,7 +77,7 @@ class block_source {
   /// Takes a block back, to be used again by its user. REQUIRES: no other thread knows it.
   void give(block& freed) noexcept;
 
-  /// Brings device memory and takes a block from it, as `take`. Driver calls; REQUIRES: `growth()` is held. `last_try`:
+  /// Brings device memory and takes a block from it, as `take`. Driver calls; REQUIRES: growth is held. `last_try`:
   /// what wastes less memory is right even if it is slower later. Errors: out_of_memory, driver_error,
   /// out_of_host_memory.
   [[nodiscard]] virtual status grow(stream_heap& heap, std::size_t bytes, std::size_t alignment, bool last_try,
@@ -91,10 +94,10 @@ class block_source {
   /// Gives idle memory back to the driver until at most `keep_bytes` are held on the device, as far as there is any.
   virtual void trim(std::size_t keep_bytes) noexcept = 0;
 
-  /// Forgets all blocks, live ones included: none can be taken or found afterwards. REQUIRES: `growth()` is held, and
-  /// the locks of all heaps are.
+  /// Forgets all blocks, live ones included: none can be taken or found afterwards. REQUIRES: growth is held, and the
+  /// locks of all heaps are.
   void abandon() noexcept;
-  /// Gives all device memory back. REQUIRES: `abandon` before; `growth()`; a context_scope.
+  /// Gives all device memory back. REQUIRES: `abandon` before; growth; a context_scope.
   virtual void close() noexcept = 0;
 
   /// A slab's descriptor; null without host memory. Blocks under slabs are taken and given like any other.
@@ -105,8 +108,8 @@ class block_source {
   [[nodiscard]] std::size_t largest_free_bytes(const stream_heap* heap) const noexcept;
   [[nodiscard]] std::size_t segment_count() const noexcept;
 
-  /// Checks the invariants; returns the name of the first that is broken, or null. REQUIRES: `growth()` is held, and
-  /// the locks of all heaps are.
+  /// Checks the invariants; returns the name of the first that is broken, or null. REQUIRES: growth is held, and the
+  /// locks of all heaps are.
   [[nodiscard]] const char* validate() const;
 
   /// Calls `visit(const block&)` for every block. REQUIRES: as `validate`.
@@ -116,9 +119,6 @@ class block_source {
     for (const segment* each : segments_)
       for (const block* one = each->first; one != nullptr; one = one->next) visit(*one);
   }
-
-  /// Serialises misses, and whoever must see no miss under way.
-  [[nodiscard]] std::mutex& growth() noexcept { return growth_; }
 
  protected:
   // REQUIRES for all of these: lock_ is held.
@@ -136,8 +136,7 @@ class block_source {
   [[nodiscard]] virtual const char* validate_block(const block&) const noexcept { return nullptr; }
 
   device_memory& memory_;
-  const cutting_rules rules_;
-  std::mutex growth_;
+  cutting_rules rules_;  // guarded by lock_; changed by the derived source alone, with growth held
   mutable spin_lock lock_;
   object_pool<block, &block::next> blocks_;
   std::vector<segment*> segments_;

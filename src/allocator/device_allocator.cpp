@@ -36,12 +36,7 @@ static_assert(allocator::default_alignment == block_alignment);
 
 }  // namespace
 
-device_allocator::device_allocator(const config& settings) noexcept
-    : id_(next_allocator_id.fetch_add(1, std::memory_order_relaxed)),
-      settings_(settings),
-      rounds_by_divisions_(std::any_of(settings.roundup_power2_divisions.begin(),
-                                       settings.roundup_power2_divisions.end(),
-                                       [](std::size_t divisions) { return divisions > 1; })) {}
+device_allocator::device_allocator() noexcept : id_(next_allocator_id.fetch_add(1, std::memory_order_relaxed)) {}
 
 status device_allocator::open(std::shared_ptr<const driver> api, int device, const config& settings,
                               std::unique_ptr<device_allocator>& result) {
@@ -50,18 +45,54 @@ status device_allocator::open(std::shared_ptr<const driver> api, int device, con
   primary_context context;
   status opened = primary_context::retain(std::move(api), device, context);
   if (opened != status::ok) return opened;
-  std::unique_ptr<device_allocator> made(new device_allocator(settings));
+  std::unique_ptr<device_allocator> made(new device_allocator());
   opened = made->memory_.open(context);
   if (opened != status::ok) return opened;
-  made->memory_.set_headroom(settings.headroom_bytes);
-  made->set_limit(settings.limit_bytes);
-  if (settings.expandable_segments.value_or(true) && made->memory_.has_virtual_memory()) {
-    made->kind_ = segment_kind::expandable;
-    made->source_ = std::make_unique<range>(made->memory_);
-  } else {
-    made->source_ = std::make_unique<plain_segments>(made->memory_, made->settings_);
+  {
+    const std::lock_guard growth(made->growth_);
+    opened = made->put_in_force(settings);
   }
+  if (opened != status::ok) return opened;
   result = std::move(made);
+  return status::ok;
+}
+
+status device_allocator::set_settings(const config& settings) noexcept {
+  const status sound = validate_settings(settings);
+  if (sound != status::ok) return sound;
+  const std::lock_guard growth(growth_);
+  if (is_shut_down()) return refuse_after_shutdown();
+  try {
+    return put_in_force(settings);
+  } catch (const std::bad_alloc&) {
+    return fail(status::out_of_host_memory, "no host memory for other settings");
+  }
+}
+
+status device_allocator::put_in_force(const config& settings) {
+  const bool expandable = settings.expandable_segments.value_or(true) && memory_.has_virtual_memory();
+  const segment_kind kind = expandable ? segment_kind::expandable : segment_kind::plain;
+  // Who reads settings holds no lock, so what they were stays. Programs that go back and forth keep few of them.
+  auto kept = std::find_if(settings_so_far_.begin(), settings_so_far_.end(),
+                           [&](const auto& each) { return *each == settings; });
+  if (kept == settings_so_far_.end())
+    kept = settings_so_far_.insert(settings_so_far_.end(), std::make_unique<const config>(settings));
+
+  const std::lock_guard guard(heaps_mutex_);
+  std::unique_ptr<block_source>& source = source_of(kind);
+  if (source == nullptr && expandable) source = std::make_unique<range>(memory_);
+  else if (source == nullptr) source = std::make_unique<plain_segments>(memory_, settings);
+  else if (!expandable) static_cast<plain_segments&>(*source).set_rules(settings);
+
+  settings_.store(kept->get(), std::memory_order_release);
+  rounds_by_divisions_.store(
+      std::any_of(settings.roundup_power2_divisions.begin(), settings.roundup_power2_divisions.end(),
+                  [](std::size_t divisions) { return divisions > 1; }),
+      std::memory_order_relaxed);
+  memory_.set_headroom(settings.headroom_bytes);
+  set_limit(settings.limit_bytes);
+  if (kind_.exchange(kind, std::memory_order_relaxed) != kind)
+    id_.store(next_allocator_id.fetch_add(1, std::memory_order_relaxed), std::memory_order_relaxed);
   return status::ok;
 }
 
@@ -69,12 +100,12 @@ device_allocator::~device_allocator() { shutdown(); }
 
 void device_allocator::set_limit(std::size_t bytes) noexcept {
   const auto share =
-      static_cast<std::size_t>(settings_.per_process_memory_fraction * static_cast<double>(memory_.total_bytes()));
+      static_cast<std::size_t>(settings().per_process_memory_fraction * static_cast<double>(memory_.total_bytes()));
   memory_.set_limit(std::min(bytes, share));
 }
 
 status device_allocator::make_request(std::size_t bytes, std::size_t alignment, request& made) const noexcept {
-  std::size_t rounded = round_request(bytes, settings_.roundup_power2_divisions);
+  std::size_t rounded = round_request(bytes, settings().roundup_power2_divisions);
   if (alignment <= block_alignment && std::has_single_bit(alignment)) [[likely]] {
     alignment = block_alignment;
   } else {
@@ -100,16 +131,17 @@ status device_allocator::make_request(std::size_t bytes, std::size_t alignment, 
 status device_allocator::find_heap(stream_handle stream, stream_heap*& heap) noexcept {
   try {
     const std::lock_guard guard(heaps_mutex_);
-    stream_heap*& known = heap_by_stream_[stream_key(stream)];
+    const auto kind = static_cast<std::size_t>(this->kind());
+    stream_heap*& known = heap_by_stream_[kind][stream_key(stream)];
     if (known == nullptr) {
-      heaps_.push_back(std::make_unique<stream_heap>(*this, *source_));
+      heaps_.push_back(std::make_unique<stream_heap>(*this, *sources_[kind]));
       known = heaps_.back().get();
     }
     heap = known;
+    thread_heap = {id_.load(std::memory_order_relaxed), stream, heap};
   } catch (const std::bad_alloc&) {
     return fail(status::out_of_host_memory, "no host memory for the books of a stream");
   }
-  thread_heap = {id_, stream, heap};
   return status::ok;
 }
 
@@ -123,7 +155,7 @@ void* device_allocator::take_cached(stream_heap& heap, const request& wanted) no
   void* found = heap.take_small(wanted.size_class, wanted.requested_bytes);
   if (found != nullptr) [[likely]]
     return found;
-  block* under = source_->take(heap, wanted.block_bytes, wanted.alignment);
+  block* under = heap.source().take(heap, wanted.block_bytes, wanted.alignment);
   if (under == nullptr || !heap.open_slab(wanted.size_class, *under)) return nullptr;
   return heap.take_small(wanted.size_class, wanted.requested_bytes);
 }
@@ -133,8 +165,8 @@ status device_allocator::allocate(std::size_t bytes, stream_handle stream, std::
   // What nearly every call is: this thread's usual stream, a usual alignment, and a block of the size freed before. All
   // else is done by the general way below, which gives the same answer.
   stream_heap* heap = thread_heap.heap;
-  if (thread_heap.allocator_id == id_ && thread_heap.stream == stream && alignment == block_alignment &&
-      !rounds_by_divisions_) [[likely]] {
+  if (thread_heap.allocator_id == id_.load(std::memory_order_relaxed) && thread_heap.stream == stream &&
+      alignment == block_alignment && !rounds_by_divisions_.load(std::memory_order_relaxed)) [[likely]] {
     if (bytes - 1 < small_limit_bytes) {
       const std::lock_guard guard(heap->lock);
       heap->drain();
@@ -159,7 +191,7 @@ status device_allocator::allocate_generally(std::size_t bytes, stream_handle str
   result = nullptr;
   if (is_shut_down()) return refuse_after_shutdown();
   stream_heap* heap = thread_heap.heap;
-  if (thread_heap.allocator_id != id_ || thread_heap.stream != stream) {
+  if (thread_heap.allocator_id != id_.load(std::memory_order_relaxed) || thread_heap.stream != stream) {
     const status found = find_heap(stream, heap);
     if (found != status::ok) return found;
   }
@@ -254,8 +286,8 @@ status device_allocator::refuse_after_shutdown() const noexcept {
 }
 
 void device_allocator::shutdown() noexcept {
-  if (source_ == nullptr) return;
-  const std::lock_guard growth(source_->growth());
+  const std::lock_guard growth(growth_);
+  if (settings_.load(std::memory_order_relaxed) == nullptr) return;  // was never opened
   if (shut_down_.exchange(true)) return;
   std::optional<context_scope> scope(context());
   if (scope->result() != status::ok) scope.emplace(context());  // without a context nothing could be given back
@@ -263,12 +295,12 @@ void device_allocator::shutdown() noexcept {
   const std::lock_guard guard(heaps_mutex_);
   // All locks at once: a thread that has found its block but not locked its heap yet must find nothing live then.
   for (const auto& heap : heaps_) heap->lock.lock();
-  source_->abandon();
+  for_each_source([](block_source& each) { each.abandon(); });
   for (const auto& heap : heaps_) {
     heap->abandon();
     heap->lock.unlock();
   }
-  source_->close();
+  for_each_source([](block_source& each) { each.close(); });
 }
 
 }  // namespace terrazzo::detail

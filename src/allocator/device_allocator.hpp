@@ -46,8 +46,13 @@ class device_allocator {
 
   [[nodiscard]] const device_memory& memory() const noexcept { return memory_; }
   [[nodiscard]] const primary_context& context() const noexcept { return memory_.context(); }
-  [[nodiscard]] const config& settings() const noexcept { return settings_; }
-  [[nodiscard]] segment_kind kind() const noexcept { return kind_; }
+  /// Those in force now; the reference stays good as long as the allocator lives.
+  [[nodiscard]] const config& settings() const noexcept { return *settings_.load(std::memory_order_acquire); }
+  /// Changes the settings for all that is allocated from now on. Errors: invalid_config, out_of_host_memory, shut_down;
+  /// then nothing has changed.
+  [[nodiscard]] status set_settings(const config& settings) noexcept;
+  /// Of what is allocated from now on.
+  [[nodiscard]] segment_kind kind() const noexcept { return kind_.load(std::memory_order_relaxed); }
   [[nodiscard]] bool is_shut_down() const noexcept { return shut_down_.load(std::memory_order_acquire); }
 
  private:
@@ -61,7 +66,22 @@ class device_allocator {
     [[nodiscard]] bool is_small() const noexcept { return size_class != size_class_count; }
   };
 
-  explicit device_allocator(const config& settings) noexcept;
+  static constexpr std::size_t kind_count = 2;
+
+  device_allocator() noexcept;
+
+  /// The source of a kind; null if no settings have asked for it.
+  [[nodiscard]] std::unique_ptr<block_source>& source_of(segment_kind kind) noexcept {
+    return sources_[static_cast<std::size_t>(kind)];
+  }
+  /// Calls `visit(block_source&)` for each source there is. REQUIRES: growth or heaps_mutex_ is held.
+  template <typename Visit>
+  void for_each_source(Visit visit) const {
+    for (const auto& each : sources_)
+      if (each != nullptr) visit(*each);
+  }
+  /// REQUIRES: growth is held.
+  [[nodiscard]] status put_in_force(const config& settings);
 
   [[nodiscard]] status make_request(std::size_t bytes, std::size_t alignment, request& made) const noexcept;
   [[nodiscard]] status find_heap(stream_handle stream, stream_heap*& heap) noexcept;
@@ -95,16 +115,21 @@ class device_allocator {
   /// came to. REQUIRES: growth is held.
   [[nodiscard]] status check_books(int level, status result) const noexcept;
 
-  const std::uint64_t id_;  // never used twice: what threads cached of an allocator that is gone means nothing
-  const config settings_;
-  const bool rounds_by_divisions_;
-  segment_kind kind_ = segment_kind::plain;
+  // Never used twice, and changed with the kind: what threads have cached of another allocator or kind means nothing.
+  std::atomic<std::uint64_t> id_;
+  std::atomic<const config*> settings_{nullptr};
+  std::atomic<bool> rounds_by_divisions_{false};
+  std::atomic<segment_kind> kind_{segment_kind::plain};
   std::atomic<bool> shut_down_{false};
   device_memory memory_;
-  std::unique_ptr<block_source> source_;
 
-  mutable std::mutex heaps_mutex_;  // guards the next two; taken before any lock of the allocator's but growth
-  std::unordered_map<std::uint64_t, stream_heap*> heap_by_stream_;
+  mutable std::mutex growth_;  // serialises misses, and whoever must see no miss under way
+  std::vector<std::unique_ptr<const config>> settings_so_far_;  // each once; guarded by growth_
+
+  mutable std::mutex heaps_mutex_;  // guards the next three; taken before any lock of the allocator's but growth
+  std::unique_ptr<block_source>
+      sources_[kind_count];  // by kind; made with growth held too, so that either lock shows them
+  std::unordered_map<std::uint64_t, stream_heap*> heap_by_stream_[kind_count];  // by kind
   std::vector<std::unique_ptr<stream_heap>> heaps_;  // never shrinks: a heap's address stays good
 
   mutable std::atomic<std::uint64_t> invalid_free_count_{0};

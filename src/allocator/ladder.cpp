@@ -19,7 +19,7 @@ status device_allocator::allocate_on_miss(stream_heap& heap, const request& want
     const std::lock_guard guard(heap.lock);
     heap.flush();
   }
-  const std::lock_guard growth(source_->growth());
+  const std::lock_guard growth(growth_);
   if (is_shut_down()) return refuse_after_shutdown();
   const status climbed = check_books(2, climb(heap, wanted, result));
   if (climbed != status::ok) result = nullptr;
@@ -41,7 +41,11 @@ status device_allocator::climb(stream_heap& heap, const request& wanted, void*& 
   result = take_cached(heap, wanted);
   if (result != nullptr) return status::ok;
 
-  source_->reclaim(wanted.block_bytes);
+  // What other settings have left behind serves nobody now, and goes back to the driver.
+  for_each_source([&](block_source& each) {
+    if (&each == &heap.source()) each.reclaim(wanted.block_bytes);
+    else each.trim(0);
+  });
   grown = grow(heap, wanted, true, result);
   if (grown != status::out_of_memory) return grown;
 
@@ -53,7 +57,7 @@ status device_allocator::climb(stream_heap& heap, const request& wanted, void*& 
 
 status device_allocator::grow(stream_heap& heap, const request& wanted, bool last_try, void*& result) noexcept {
   block* found = nullptr;
-  const status grown = source_->grow(heap, wanted.block_bytes, wanted.alignment, last_try, found);
+  const status grown = heap.source().grow(heap, wanted.block_bytes, wanted.alignment, last_try, found);
   if (grown != status::ok) return grown;
   const std::lock_guard guard(heap.lock);
   if (!wanted.is_small()) {
@@ -69,7 +73,7 @@ status device_allocator::grow(stream_heap& heap, const request& wanted, bool las
 
 void* device_allocator::take_any_slab(stream_heap& heap, const request& wanted) noexcept {
   const std::lock_guard guard(heap.lock);
-  block* under = source_->take(heap, slab_unit_bytes, slab_unit_bytes);
+  block* under = heap.source().take(heap, slab_unit_bytes, slab_unit_bytes);
   if (under != nullptr && heap.open_slab(wanted.size_class, *under))
     return heap.take_small(wanted.size_class, wanted.requested_bytes);
   for (std::size_t larger = wanted.size_class + 1; larger < size_class_count; ++larger) {
@@ -90,22 +94,26 @@ void device_allocator::flush_all() noexcept {
 
 status device_allocator::wait_for_everything() noexcept {
   flush_all();
-  const std::uint64_t covered = source_->begin_wait();
+  std::uint64_t covered[kind_count];
+  std::size_t count = 0;
+  for_each_source([&](block_source& each) { covered[count++] = each.begin_wait(); });
   const status waited = memory_.wait_for_device();
-  if (waited == status::ok) source_->finish_wait(covered);
+  if (waited != status::ok) return waited;
+  count = 0;
+  for_each_source([&](block_source& each) { each.finish_wait(covered[count++]); });
   return waited;
 }
 
 status device_allocator::trim(std::size_t keep_bytes, std::size_t& given_back) noexcept {
   given_back = 0;
-  const std::lock_guard growth(source_->growth());
+  const std::lock_guard growth(growth_);
   if (is_shut_down()) return refuse_after_shutdown();
   const context_scope scope(context());
   if (scope.result() != status::ok) return scope.result();
   const std::size_t before = memory_.held_bytes();
   const status waited = wait_for_everything();
   if (waited != status::ok) return waited;
-  source_->trim(keep_bytes);
+  for_each_source([&](block_source& each) { each.trim(keep_bytes); });
   given_back = before - memory_.held_bytes();
   return check_books(1, status::ok);
 }
@@ -117,7 +125,8 @@ status device_allocator::tell_out_of_memory(const stream_heap& heap, const reque
   const std::size_t limit = memory_.limit_bytes();
   const statistics now = stats();
   const std::size_t unused = held - std::min(held, now.allocated_bytes.current);
-  const std::size_t largest = std::max(source_->largest_free_bytes(nullptr), source_->largest_free_bytes(&heap));
+  const std::size_t largest =
+      std::max(heap.source().largest_free_bytes(nullptr), heap.source().largest_free_bytes(&heap));
 
   const char* advice = "free blocks, or use a smaller batch, context or model";
   if (wanted.block_bytes > memory_.total_bytes()) advice = "ask for less: the request alone is larger than the device";
@@ -127,7 +136,7 @@ status device_allocator::tell_out_of_memory(const stream_heap& heap, const reque
     advice = "lower the headroom (headroom_mb), or free blocks";
   else if (free_known && memory_.total_bytes() - std::min(memory_.total_bytes(), free_bytes) > 2 * held)
     advice = "see which other processes or libraries hold the device's memory";
-  else if (kind_ == segment_kind::plain && memory_.has_virtual_memory() && unused >= wanted.block_bytes)
+  else if (kind() == segment_kind::plain && memory_.has_virtual_memory() && unused >= wanted.block_bytes)
     advice = "set expandable_segments:True, which needs no contiguous piece of memory";
   try {
     return fail(

@@ -14,7 +14,10 @@ statistics device_allocator::stats() const noexcept {
     total.current += current;
     total.peak += peak;
   };
-  if (!is_shut_down()) sum.largest_free_bytes = source_->largest_free_bytes(nullptr);
+  for_each_source([&](const block_source& each) {
+    sum.segment_count += each.segment_count();
+    if (!is_shut_down()) sum.largest_free_bytes = std::max(sum.largest_free_bytes, each.largest_free_bytes(nullptr));
+  });
   for (const auto& heap : heaps_) {
     {
       const std::lock_guard heap_guard(heap->lock);
@@ -27,7 +30,7 @@ statistics device_allocator::stats() const noexcept {
       sum.deallocation_count += now.deallocation_count;
       sum.invalid_free_count += now.invalid_free_count;
     }
-    sum.largest_free_bytes = std::max(sum.largest_free_bytes, source_->largest_free_bytes(heap.get()));
+    sum.largest_free_bytes = std::max(sum.largest_free_bytes, heap->source().largest_free_bytes(heap.get()));
   }
   sum.reserved_bytes = {memory_.held_bytes(), memory_.held_peak_bytes()};
   // The streams' peaks need not have been at one time: their sum is an upper bound, and so is what was reserved.
@@ -39,7 +42,6 @@ statistics device_allocator::stats() const noexcept {
   sum.retry_count = retry_count_.load(std::memory_order_relaxed);
   sum.invalid_free_count += invalid_free_count_.load(std::memory_order_relaxed);
   sum.limit_bytes = memory_.limit_bytes();
-  sum.segment_count = source_->segment_count();
   return sum;
 }
 
@@ -82,7 +84,7 @@ const char* count_slab(const slab& one, tally& sum) {
 }  // namespace
 
 status device_allocator::validate() const noexcept {
-  const std::lock_guard growth(source_->growth());
+  const std::lock_guard growth(growth_);
   return is_shut_down() ? refuse_after_shutdown() : walk_books();
 }
 
@@ -91,10 +93,12 @@ status device_allocator::walk_books() const noexcept {
   for (const auto& heap : heaps_) heap->lock.lock();
   const char* broken = nullptr;
   try {
-    broken = source_->validate();
+    for_each_source([&](const block_source& each) {
+      if (const char* wrong = each.validate()) broken = wrong;
+    });
     std::unordered_map<const stream_heap*, tally> tallies;
     std::size_t mapped_bytes = 0;
-    source_->for_each_block([&](const block& one) {
+    const auto tally_block = [&](const block& one) {
       if (!one.in_state(block_state::unmapped)) mapped_bytes += one.bytes;
       const bool cut_up = one.in_state(block_state::cut_up);
       if (!cut_up && !one.in_state(block_state::allocated) && !one.in_state(block_state::remote)) return;
@@ -107,7 +111,8 @@ status device_allocator::walk_books() const noexcept {
       sum.requested_bytes += one.requested_bytes;
       sum.allocated_bytes += one.bytes;
       ++sum.live_count;
-    });
+    };
+    for_each_source([&](const block_source& each) { each.for_each_block(tally_block); });
     if (mapped_bytes > memory_.held_bytes()) broken = "memory.held";
     for (const auto& heap : heaps_) {
       if (const char* wrong = heap->validate()) broken = wrong;

@@ -28,6 +28,12 @@ cutting_rules rules_of(const config& settings) noexcept {
 plain_segments::plain_segments(device_memory& memory, const config& settings) noexcept
     : block_source(memory, rules_of(settings)), settings_(settings) {}
 
+void plain_segments::set_rules(const config& settings) noexcept {
+  settings_ = settings;
+  const std::lock_guard guard(lock_);
+  rules_ = rules_of(settings);
+}
+
 void plain_segments::close() noexcept {
   for (const auto& each : pieces_) memory_.free_plain(each->driver_address, each->driver_bytes);
   pieces_.clear();

@@ -24,6 +24,9 @@ class plain_segments final : public block_source {
  public:
   plain_segments(device_memory& memory, const config& settings) noexcept;
 
+  /// Changes the rules for blocks and segments that are cut from now on. REQUIRES: growth is held.
+  void set_rules(const config& settings) noexcept;
+
   [[nodiscard]] status grow(stream_heap& heap, std::size_t bytes, std::size_t alignment, bool last_try,
                             block*& found) override;
   void reclaim(std::size_t bytes) noexcept override;
@@ -43,8 +46,9 @@ class plain_segments final : public block_source {
   template <typename Chosen, typename Enough>
   std::size_t release(Chosen chosen, Enough enough) noexcept;
 
-  const config settings_;
-  std::vector<std::unique_ptr<piece>> pieces_;  // guarded by growth_
+  // Guarded by growth.
+  config settings_;
+  std::vector<std::unique_ptr<piece>> pieces_;
 };
 
 }  // namespace terrazzo::detail

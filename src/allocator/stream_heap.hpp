@@ -1,4 +1,4 @@
-// A stream heap: what one stream of a device owns. Small blocks come from its slabs, one list of partly used slabs for
+// A stream heap: what one stream of a device owns of one source. Small blocks come from its slabs, one list of partly used slabs for
 // each size class; large ones from its front, else from the source.
 //
 // Freed by another thread while the lock is taken: the block goes on the remote list, one atomic push, and is freed by
@@ -45,6 +45,7 @@ class alignas(64) stream_heap {
   stream_heap& operator=(const stream_heap&) = delete;
 
   [[nodiscard]] const device_allocator& owner() const noexcept { return owner_; }
+  [[nodiscard]] block_source& source() const noexcept { return source_; }
 
   // REQUIRES for all from here on, if not said otherwise: `lock` is held.
 

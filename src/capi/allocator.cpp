@@ -103,6 +103,26 @@ terrazzo_status_t terrazzo_allocator_trim(terrazzo_allocator_t* allocator, size_
   });
 }
 
+terrazzo_status_t terrazzo_allocator_set_config(terrazzo_allocator_t* allocator, const char* config) noexcept {
+  return with(allocator, __func__, [&](terrazzo::allocator& self) {
+    self.set_settings(config != nullptr ? terrazzo::parse_config(config, self.settings())
+                                        : terrazzo::config_from_environment());
+  });
+}
+
+terrazzo_status_t terrazzo_allocator_config(terrazzo_allocator_t* allocator, char* text, size_t capacity,
+                                            size_t* length) noexcept {
+  if (capacity > 0) {
+    if (const status code = require(text, __func__, "text"); code != status::ok) return to_c(code);
+    text[0] = '\0';
+  }
+  return with(allocator, __func__, [&](terrazzo::allocator& self) {
+    const std::string whole = to_string(self.settings());
+    if (length != nullptr) *length = whole.size();
+    if (capacity > 0) text[whole.copy(text, capacity - 1)] = '\0';
+  });
+}
+
 terrazzo_status_t terrazzo_allocator_set_limit(terrazzo_allocator_t* allocator, size_t bytes) noexcept {
   return with(allocator, __func__, [&](terrazzo::allocator& self) { self.set_limit(bytes); });
 }

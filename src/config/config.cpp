@@ -47,6 +47,14 @@ void throw_if(const std::optional<config_error>& error, std::string_view source,
   if (error) throw_on_failure(fail(status::invalid_config, "{}", to_sentence(*error, source, text)));
 }
 
+void tell(const reading& read, std::string_view source, std::vector<std::string>* warnings) {
+  if (warnings == nullptr) return;
+  for (const config_warning& each : read.warnings) {
+    warnings->push_back(fmt::format("{}, column {}: {}{}", source, each.column, each.message,
+                                    each.meant.empty() ? "" : fmt::format("; write {}", each.meant)));
+  }
+}
+
 }  // namespace
 }  // namespace detail
 
@@ -57,19 +65,30 @@ config parse_config(std::string_view text, const config& base) {
   return settings;
 }
 
-config config_from_environment() {
+config parse_pytorch_config(std::string_view text, const config& base, std::vector<std::string>* warnings) {
+  config settings = base;
+  detail::reading read;
+  for (const detail::key_owner parser : {detail::key_owner::pytorch_common, detail::key_owner::pytorch_cuda})
+    detail::throw_if(detail::read_as_pytorch(text, parser, settings, read), "config string", text);
+  detail::tell(read, "config string", warnings);
+  return settings;
+}
+
+config config_from_environment(std::vector<std::string>* warnings) {
   config settings;
-  detail::reading ignored;
   for (const detail::key_owner parser : {detail::key_owner::pytorch_common, detail::key_owner::pytorch_cuda}) {
     for (const char* name : detail::variables_of(parser)) {
       const char* text = std::getenv(name);
       if (text == nullptr) continue;
-      detail::throw_if(detail::read_as_pytorch(text, parser, settings, ignored), name, text);
+      detail::reading read;
+      detail::throw_if(detail::read_as_pytorch(text, parser, settings, read), name, text);
+      detail::tell(read, name, warnings);
       break;
     }
   }
+  detail::reading read;
   if (const char* own = std::getenv(detail::own_variable))
-    detail::throw_if(detail::read_strictly(own, settings, ignored), detail::own_variable, own);
+    detail::throw_if(detail::read_strictly(own, settings, read), detail::own_variable, own);
   return settings;
 }
 

@@ -18,6 +18,12 @@ bool moves_and_frees() {
   return first.stats().allocations.current == 0 && first.trim() > 0;
 }
 
+bool changes_its_settings() {
+  terrazzo::abi::allocator allocator(0, "limit_mb:64");
+  allocator.set_config("expandable_segments:False");
+  return allocator.config() == "expandable_segments:False,limit_mb:64";
+}
+
 bool throws_out_of_memory() {
   terrazzo::abi::allocator allocator(0, "limit_mb:64");
   try {
@@ -41,6 +47,7 @@ bool throws_error_with_its_code() {
 
 int main() try {
   if (!moves_and_frees()) return std::fputs("moves_and_frees\n", stderr), 1;
+  if (!changes_its_settings()) return std::fputs("changes_its_settings\n", stderr), 1;
   if (!throws_out_of_memory()) return std::fputs("throws_out_of_memory\n", stderr), 1;
   if (!throws_error_with_its_code()) return std::fputs("throws_error_with_its_code\n", stderr), 1;
   return 0;

@@ -16,6 +16,7 @@
 static int use_allocator(terrazzo_allocator_t* allocator) {
   void* block = NULL;
   size_t bytes = 0;
+  char text[64];
   terrazzo_stats_t stats;
   EXPECT(terrazzo_allocator_allocate(allocator, 1000, 0, NULL, &block) == terrazzo_status_ok);
   EXPECT(block != NULL);
@@ -32,6 +33,19 @@ static int use_allocator(terrazzo_allocator_t* allocator) {
   EXPECT(terrazzo_allocator_deallocate(allocator, block) == terrazzo_status_ok);
   EXPECT(terrazzo_allocator_deallocate(allocator, block) == terrazzo_status_double_free);
   EXPECT(strlen(terrazzo_last_error_message()) > 0);
+  EXPECT(terrazzo_allocator_set_config(allocator, "headroom_mb:1") == terrazzo_status_ok);
+  EXPECT(terrazzo_allocator_config(allocator, text, sizeof text, &bytes) == terrazzo_status_ok);
+  EXPECT(strcmp(text, "max_split_size_mb:64,headroom_mb:1") == 0);
+  EXPECT(bytes == strlen(text));
+  EXPECT(terrazzo_allocator_config(allocator, text, 4, &bytes) == terrazzo_status_ok);
+  EXPECT(strcmp(text, "max") == 0);
+  EXPECT(bytes == strlen("max_split_size_mb:64,headroom_mb:1"));
+  EXPECT(terrazzo_allocator_config(allocator, NULL, 0, NULL) == terrazzo_status_ok);
+  EXPECT(terrazzo_allocator_set_config(allocator, "headrom_mb:1") == terrazzo_status_invalid_config);
+  EXPECT(strstr(terrazzo_last_error_message(), "headroom_mb") != NULL);
+  EXPECT(terrazzo_allocator_set_config(allocator, NULL) == terrazzo_status_ok);
+  EXPECT(terrazzo_allocator_config(allocator, text, sizeof text, NULL) == terrazzo_status_ok);
+  EXPECT(strcmp(text, "") == 0);
   EXPECT(terrazzo_allocator_set_limit(allocator, (size_t)1 << 30) == terrazzo_status_ok);
   EXPECT(terrazzo_allocator_set_headroom(allocator, 0) == terrazzo_status_ok);
   EXPECT(terrazzo_allocator_reset_peaks(allocator) == terrazzo_status_ok);

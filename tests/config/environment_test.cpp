@@ -118,3 +118,28 @@ TEST_CASE("config: an error from a variable names it and repeats its string") {
     }
   }
 }
+
+TEST_CASE("config: what was surely not meant is told, with its variable and place") {
+  std::vector<std::string> warnings;
+  {
+    const with_environment scope({"max_split_size_mb:40MB", nullptr, nullptr, "limit_mb:64"});
+    CHECK(terrazzo::config_from_environment(&warnings).max_split_size_bytes == 40 * mib);
+  }
+  REQUIRE(warnings.size() == 1);
+  CHECK(warnings[0].find("PYTORCH_CUDA_ALLOC_CONF, column 19: ") == 0);
+  CHECK(warnings[0].find("40MB") != std::string::npos);
+  warnings.clear();
+  const config read = terrazzo::parse_pytorch_config("garbage_collection_threshold:0.8x", {}, &warnings);
+  CHECK(read.garbage_collection_threshold == 0.8);
+  REQUIRE(warnings.size() == 1);
+  CHECK(warnings[0].find("config string, column 30: ") == 0);
+}
+
+TEST_CASE("config: a second string for PyTorch resets what does not stick") {
+  const config first = terrazzo::parse_pytorch_config("max_split_size_mb:64,expandable_segments:True");
+  const config second = terrazzo::parse_pytorch_config("per_process_memory_fraction:0.5", first);
+  CHECK(second.max_split_size_bytes == config::unlimited);
+  CHECK(second.expandable_segments == true);
+  CHECK(second.per_process_memory_fraction == 0.5);
+  CHECK_THROWS_AS((void)terrazzo::parse_pytorch_config("limit_mb:1"), terrazzo::error);
+}
