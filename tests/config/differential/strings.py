@@ -50,6 +50,7 @@ RESERVES = ["0.5", "40G", "40g", "40", "0", "0G", "-1", "-1G", "+0.5", "+40G", "
             "12GiB", "12GG", "0x8", "0x8G", "1.5G", "1e2G", "1e", "1e+", "1e2", "1e2g", "abc", "++1", "+-1", "1,5", "1_0",
             "9/8", "1.125", "100%", "\u0664", "1 .5", "4 0 G", "0.0", "-0", "00.5", "0e5", "1d2", "1f", "1p2", "True", "e5",
             "1e5e5", "1.2.3", "12345678901234567890", "0." + "0" * 330 + "1", "1" * 320, "1e308", "1e309"]
+ENDS = ["", ":", ":,", ",", "[", "]", "=", ":[", ":]", ":::", ":[]", ":[],", ":[]]", ":[[]]", ":[:]", ":[,]"]
 SPACES = [" ", "\t", "\n", "\v", "\f", "\r", "  ", " \t\n"]
 NO_SPACES = ["\u00a0", "\u0085", "\u2003", "\u3000", "\ufeff", "\x1c", "\x1f", "\x08", "\x7f"]
 SEPARATORS = [",", ":", "[", "]", ",,", "::", "=", ";", "", " ", ", ", ",:", "x", "|", "->", "],", "[,"]
@@ -193,7 +194,7 @@ def rows(maker: Maker):
         yield (text,)
     # Each key by itself and with each value.
     for key in KEYS + FOREIGN:
-        for end in ["", ":", ":1"] if key in FOREIGN else ["", ":", ":,", ",", "[", "]", "=", ":[", ":]", ":::", ":[]", ":[],", ":[]]", ":[[]]", ":[:]", ":[,]"]:
+        for end in ["", ":", ":1"] if key in FOREIGN else ENDS:
             yield (key + end,)
         if key in MEBIBYTES or key in ["pinned_num_register_threads", "roundup_power2_divisions"]:
             values = WHOLE + HUGE + ODD_WHOLE + ["inf", "nan", "True", "[40]", "40,", "[64:8]"]
