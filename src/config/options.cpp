@@ -97,6 +97,10 @@ const option* nearest_option(std::string_view key) {
   const option* nearest = nullptr;
   std::size_t nearest_distance = most_slips(key) + 1;
   for (const option& candidate : table) {
+    // No closer than their lengths are.
+    const std::size_t lengths_apart =
+        std::max(key.size(), candidate.key.size()) - std::min(key.size(), candidate.key.size());
+    if (lengths_apart >= nearest_distance) continue;
     const std::size_t distance = edit_distance(key, candidate.key);
     if (distance < nearest_distance) nearest = &candidate, nearest_distance = distance;
   }

@@ -346,7 +346,9 @@ class strict_reader {
 
   void read_reserves(setting& entry) {
     const std::size_t begin = here().begin;
-    read_list([&](const token&, const token& amount) {
+    read_list([&](const token& name, const token& amount) {
+      if (name.text == "large_segment_size_mb")
+        return refuse(name.begin, "PyTorch would take this name of a class for the key large_segment_size_mb");
       if (!is_reserve(amount.text))
         refuse(amount.begin,
                fmt::format("a reserve is a fraction like 0.5, or GiB like 40G, above 0; got \"{}\"", amount.text));

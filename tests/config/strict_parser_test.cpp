@@ -131,6 +131,8 @@ TEST_CASE("config: a strict error knows its column and key and what to write ins
        "pinned_reserve_segment_size_mb:1"},
       {"expandable_segments_reserve:-1", 29, "expandable_segments_reserve", "a fraction like 0.5", ""},
       {"expandable_segments_reserve_by_class:0.5", 38, "expandable_segments_reserve_by_class", "a list", ""},
+      {"expandable_segments_reserve_by_class:[large_segment_size_mb:15]", 39, "expandable_segments_reserve_by_class",
+       "for the key", ""},
       {"expandable_segments_reserve_by_class:[a:zero]", 41, "expandable_segments_reserve_by_class", "fraction", ""},
       {"limit_mb:1,", 11, "limit_mb", "nothing follows the comma", "limit_mb:1"},
       {"limit_mb:1,,headroom_mb:1", 12, ",", "where a key was expected", "limit_mb:1,headroom_mb:1"},
