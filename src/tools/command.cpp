@@ -38,8 +38,8 @@ void add_output_options(CLI::App& command, invocation& with) {
               throw CLI::ValidationError("--color", fmt::format("'{}' is none of auto, always and never", word));
             with.color = found->second;
           },
-          "colours: auto (on a terminal, unless NO_COLOR is set), always or never")
-      ->type_name("WHEN");
+          "whether to use colours; auto: on a terminal, unless NO_COLOR is set")
+      ->type_name("auto|always|never");
 }
 
 CLI::App& add_command(CLI::App& parent, invocation& with, const std::string& name, const std::string& description,
