@@ -38,8 +38,8 @@ std::string upper(std::string text) {
 /// A name that can be a slip of another: those of the families that are looked at.
 bool is_of_interest(const std::string& name) {
   const auto holds = [&](const char* part) { return name.find(part) != std::string::npos; };
-  return name.starts_with("TERRAZZO_") || (holds("TORCH") && (holds("ALLOC") || holds("CACHING"))) ||
-         (holds("CUDA") && holds("ALLOC")) || holds("CUBLAS");
+  return name.starts_with("TERRAZZO_") || holds("CUBLAS") || (holds("TORCH") && holds("CACHING")) ||
+         ((holds("TORCH") || holds("CUDA") || holds("ALLOC")) && (holds("ALLOC") || holds("CONF")));
 }
 
 std::string command_to_rename(const evidence& seen, const std::string& from, const std::string& to) {
