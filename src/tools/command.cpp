@@ -165,6 +165,9 @@ int run_command(const invocation& with) {
     return tell_failure(with, status::out_of_memory, failure.what());
   } catch (const std::bad_alloc&) {
     return tell_failure(with, status::out_of_host_memory, describe(status::out_of_host_memory));
+  } catch (const std::exception& failure) {
+    with.print_error(failure.what());
+    return exit_wrong;
   }
 }
 
