@@ -15,6 +15,14 @@ install(FILES LICENSE README.md CHANGELOG.md DESTINATION ${CMAKE_INSTALL_DOCDIR}
 if(TARGET terrazzo_command)
   install(TARGETS terrazzo_command RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 endif()
+if(TARGET terrazzo_manual)
+  set(generated ${PROJECT_BINARY_DIR}/share/terrazzo)
+  install(FILES ${generated}/terrazzo.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
+  install(FILES ${generated}/terrazzo.bash DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions
+          RENAME terrazzo)
+  install(FILES ${generated}/_terrazzo DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/site-functions)
+  install(FILES ${generated}/terrazzo.fish DESTINATION ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d)
+endif()
 
 # A plug-in for PyTorch: opened by path, never linked.
 if(TARGET terrazzo_torch)

@@ -21,7 +21,7 @@ std::string mebibytes(std::size_t bytes) { return print_exact_mebibytes(bytes) +
 
 void ignored_by_backend(explained_setting& out) {
   out.pytorch = {false, "Nothing: backend:cudaMallocAsync does not use the native allocator that this setting is for."};
-  out.severity = weight::note;
+  out.severity = severity_level::note;
   out.keep = false;
 }
 
@@ -39,7 +39,7 @@ void expandable_segments(const setting& entry, const situation& among, explained
     out.pytorch = {false, "Nothing: this is the default."};
     out.advice =
         "Leave it out for terrazzo, unless memory must be shared through cudaIpcGetMemHandle or with peer devices.";
-    out.severity = weight::note;
+    out.severity = severity_level::note;
     out.keep = !among.async_backend();
     return;
   }
@@ -52,7 +52,7 @@ void expandable_segments(const setting& entry, const situation& among, explained
   if (among.async_backend()) {
     out.pytorch = {false, "Nothing: backend:cudaMallocAsync has no segments."};
     out.advice = "Keep one of the two: expandable_segments:True is PyTorch's native answer to fragmentation.";
-    out.severity = weight::warning;
+    out.severity = severity_level::warning;
     out.keep = false;
     return;
   }
@@ -60,7 +60,7 @@ void expandable_segments(const setting& entry, const situation& among, explained
     out.pytorch = {false, fmt::format("Nothing: PyTorch {}.{} ignores it on Windows, with a warning (pytorch #122057).",
                                       among.where.torch_version / 100, among.where.torch_version % 100)};
     out.advice = "Use terrazzo, or a PyTorch later than 2.13.";
-    out.severity = weight::warning;
+    out.severity = severity_level::warning;
     return;
   }
   out.pytorch = {true,
@@ -69,7 +69,7 @@ void expandable_segments(const setting& entry, const situation& among, explained
     out.advice =
         "On Windows this is new after PyTorch 2.13: if it warns \"expandable_segments not supported on this "
         "platform\", the build ignores the setting.";
-    out.severity = weight::note;
+    out.severity = severity_level::note;
   }
 }
 
@@ -79,7 +79,7 @@ void max_split_size(const setting& entry, const situation& among, explained_sett
       "Segments of {0} or more are never split, and serve only requests of {0} or more: large pieces stay whole, and "
       "small requests cannot use them.",
       size);
-  out.severity = weight::note;
+  out.severity = severity_level::note;
   if (among.expandable_here())
     out.here = {false, "Nothing: a block can be cut from the range and joined again without stranding memory."};
   else out.here = {true, rule};
@@ -90,7 +90,7 @@ void max_split_size(const setting& entry, const situation& among, explained_sett
                    "With expandable segments it makes reserved memory grow: large blocks are kept whole, and cannot be "
                    "given back one by one (pytorch #123548)."};
     out.advice = "Take it out: expandable segments do what it is for.";
-    out.severity = weight::warning;
+    out.severity = severity_level::warning;
     out.keep = false;
     return;
   } else {
@@ -116,7 +116,7 @@ void max_non_split_rounding(const setting& entry, const situation& among, explai
   out.pytorch = {split_limit, split_limit ? rule : needs};
   if (split_limit) return;
   out.advice = "Set max_split_size_mb with it, or take it out.";
-  out.severity = weight::warning;
+  out.severity = severity_level::warning;
 }
 
 void garbage_collection(const setting& entry, const situation& among, explained_setting& out) {
@@ -134,17 +134,17 @@ void garbage_collection(const setting& entry, const situation& among, explained_
     out.advice =
         "To have it act, add per_process_memory_fraction below 1, as in per_process_memory_fraction:0.95, or call "
         "torch.cuda.set_per_process_memory_fraction.";
-    out.severity = weight::warning;
+    out.severity = severity_level::warning;
   } else if (among.expandable_in_pytorch()) {
     out.pytorch = {false, "Nothing: it never frees expandable segments."};
-    out.severity = weight::warning;
+    out.severity = severity_level::warning;
   } else {
     out.pytorch = {true, rule};
     if (share < 0.5) {
       out.advice =
           "A low threshold means releasing more, and more often: memory is then taken from the driver again and again. "
           "0.8 is usual.";
-      out.severity = weight::note;
+      out.severity = severity_level::note;
     }
   }
 }
@@ -155,28 +155,36 @@ void roundup_divisions(const setting& entry, const situation& among, explained_s
   if (coarse == divisions.end()) {
     out.here = out.pytorch = {false, "Nothing: 0 and 1 mean no rounding beyond 512 bytes."};
     out.advice = "Take it out, or give 2 or more: 4 rounds 1200 MiB up to 1280 MiB.";
-    out.severity = weight::warning;
+    out.severity = severity_level::warning;
     return;
   }
   const auto bucket = static_cast<std::size_t>(coarse - divisions.begin());
+  const std::string low = mebibytes(mib << bucket);
+  const std::string high = mebibytes(mib << (bucket + 1));
   const std::size_t step = (mib << bucket) / *coarse;
-  const std::string rule =
-      step < min_block_bytes
-          ? fmt::format(
-                "Next to nothing: steps of less than 512 bytes, for requests of {} to {}, are finer than the "
-                "rounding that is done anyway.",
-                mebibytes(mib << bucket), mebibytes(mib << (bucket + 1)))
-          : fmt::format(
-                "Requests are rounded up in steps, so that cached blocks fit more often: of {} to {}, in steps "
-                "of {}. Up to {} % of a block is then unused.",
-                mebibytes(mib << bucket), mebibytes(mib << (bucket + 1)), mebibytes(step), 100 / *coarse);
+  const bool everywhere = std::ranges::count(divisions, *coarse) == std::ssize(divisions);
+  constexpr std::size_t example = 1200 * mib;
+  std::string rule;
+  if (step < min_block_bytes) {
+    rule = fmt::format(
+        "Next to nothing: steps of less than 512 bytes, for requests of {} to {}, are finer than the rounding that is "
+        "done anyway.",
+        low, high);
+  } else {
+    rule = fmt::format(
+        "Requests are rounded up in steps, so that cached blocks fit more often: {}. Up to {} % more than "
+        "was asked for is then taken.",
+        everywhere ? fmt::format("{} becomes {}", mebibytes(example), mebibytes(round_request(example, divisions)))
+                   : fmt::format("of {} to {}, in steps of {}", low, high, mebibytes(step)),
+        std::max<std::size_t>(100 / *coarse, 1));
+  }
   out.here = {true, rule};
   if (among.async_backend()) ignored_by_backend(out);
   else out.pytorch = {true, rule};
   if (among.expandable_here() || among.expandable_in_pytorch()) {
     out.advice =
         "It costs memory and is rarely needed in mapped memory, where blocks need not fit exactly. Try without it.";
-    out.severity = weight::note;
+    out.severity = severity_level::note;
   }
 }
 
@@ -196,7 +204,7 @@ void large_segment_size(const setting& entry, const situation& among, explained_
       "PyTorch 2.10 and older refuse the whole string because of this key. max_split_size_mb must then be "
       "at least {}.",
       bytes / mib);
-  out.severity = weight::note;
+  out.severity = severity_level::note;
 }
 
 void memory_fraction(const setting& entry, const situation& among, explained_setting& out) {
@@ -212,7 +220,7 @@ void memory_fraction(const setting& entry, const situation& among, explained_set
   }
   if (share == 0) {
     out.advice = "With 0 nothing can be allocated at all.";
-    out.severity = weight::warning;
+    out.severity = severity_level::warning;
   }
 }
 
@@ -226,7 +234,7 @@ void backend(const setting& entry, const situation&, explained_setting& out) {
   out.advice =
       "To use terrazzo in PyTorch, take it out. The pool has no expandable segments, and no snapshots of what it "
       "holds.";
-  out.severity = weight::note;
+  out.severity = severity_level::note;
 }
 
 void lock_release(const setting& entry, const situation& among, explained_setting& out) {
@@ -243,7 +251,7 @@ void register_threads(const setting& entry, const situation& among, explained_se
   if (!used) {
     host_memory(out, "Nothing: it is for pinned_use_cuda_host_register:True, which is not set.", false);
     out.advice = "Add pinned_use_cuda_host_register:True, or take it out.";
-    out.severity = weight::warning;
+    out.severity = severity_level::warning;
     return;
   }
   host_memory(out, fmt::format("{} threads touch the pages of a host block before it is pinned.", count), count != 1);
@@ -256,19 +264,19 @@ void reserve(const setting& entry, const situation& among, explained_setting& ou
   if (!among.expandable_in_pytorch()) {
     out.pytorch = {false, "Nothing: it is for expandable segments, which are off."};
     out.advice = "Add expandable_segments:True, or take it out.";
-    out.severity = weight::warning;
+    out.severity = severity_level::warning;
     return;
   }
   if (!valid) {
     out.pytorch = {false, "Nothing: PyTorch warns that it cannot read the value, and goes on with 9/8 of the device."};
-    out.severity = weight::warning;
+    out.severity = severity_level::warning;
     return;
   }
   out.pytorch = {true, fmt::format("An expandable segment reserves {} of addresses; a single request cannot be larger "
                                    "than a segment.",
                                    value)};
   out.advice = "PyTorch 2.14 and older refuse the whole string because of this key.";
-  out.severity = weight::note;
+  out.severity = severity_level::note;
 }
 
 void capture_reuse(const setting& entry, const situation& among, explained_setting& out) {
@@ -289,13 +297,13 @@ void throw_early(const setting& entry, const situation& among, explained_setting
   } else if (!among.limited_in_pytorch()) {
     out.pytorch = {false, "Nothing: it is about passing per_process_memory_fraction, which is not set."};
     out.advice = "Set per_process_memory_fraction below 1 with it, or take it out.";
-    out.severity = weight::warning;
+    out.severity = severity_level::warning;
   } else {
     out.pytorch = {true,
                    "A request that would pass the memory fraction fails at once, though cached memory might have "
                    "been released for it."};
     out.advice = "Take it out unless failing fast is what you want: it makes running out of memory more likely.";
-    out.severity = weight::note;
+    out.severity = severity_level::note;
   }
 }
 

@@ -11,11 +11,6 @@
 
 namespace terrazzo::detail {
 
-std::string_view to_string(weight of) noexcept {
-  constexpr std::string_view names[] = {"fine", "note", "warning", "error"};
-  return names[static_cast<std::size_t>(of)];
-}
-
 surroundings usual_surroundings() noexcept {
   surroundings here;
 #ifdef _WIN32
@@ -24,8 +19,8 @@ surroundings usual_surroundings() noexcept {
   return here;
 }
 
-weight explanation::worst() const noexcept {
-  weight most = weight::fine;
+severity_level explanation::worst() const noexcept {
+  severity_level most = severity_level::fine;
   for (const problem& each : problems) most = std::max(most, each.severity);
   for (const explained_setting& each : settings) most = std::max(most, each.severity);
   return most;
@@ -151,11 +146,11 @@ void repair(const reader& by, draft& candidate, explanation& out, config& meanin
   bool taken_alone = false;  // what was mended then is no reason by itself
   while (const auto refused = by.read(candidate.text(), meaning, result)) {
     // Strict reading stops at the first oddity, which PyTorch may have taken: then the reason has not gone with it.
-    if (taken_alone && refused->message == reason) out.problems.back().severity = weight::warning;
+    if (taken_alone && refused->message == reason) out.problems.back().severity = severity_level::warning;
     reason = refused->message;
     out.accepted = false;
     if (out.problems.size() == limit) {
-      out.problems.push_back({weight::error,
+      out.problems.push_back({severity_level::error,
                               candidate.original_column(refused->column),
                               refused->key,
                               "more mistakes follow, which are not listed",
@@ -169,8 +164,8 @@ void repair(const reader& by, draft& candidate, explanation& out, config& meanin
     if (!first) first = refused;
     const auto [begin, end] = setting_at(candidate.text(), first->column);
     taken_alone = !by.read(candidate.text().substr(begin, end - begin), ignored, unused);
-    out.problems.push_back(
-        {weight::error, candidate.original_column(first->column), first->key, first->message, first->corrected});
+    out.problems.push_back({severity_level::error, candidate.original_column(first->column), first->key, first->message,
+                            first->corrected});
     candidate.replace_by(mend(candidate.text(), *first));
   }
 }
@@ -244,7 +239,7 @@ explanation explain(std::string_view variable, std::string_view text, const surr
   for (const config_warning& each : result.warnings) {
     const std::string hint = each.meant.empty() ? std::string() : fmt::format("; write {}", each.meant);
     out.problems.push_back(
-        {weight::warning, candidate.original_column(each.column), each.key, each.message + hint, {}});
+        {severity_level::warning, candidate.original_column(each.column), each.key, each.message + hint, {}});
   }
   std::ranges::stable_sort(out.problems, {}, &problem::column);
 

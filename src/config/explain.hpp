@@ -16,14 +16,10 @@
 #include <string_view>
 #include <vector>
 
+#include "base/severity.hpp"
 #include "config/parser.hpp"
 
 namespace terrazzo::detail {
-
-/// How much a finding matters, the least first.
-enum class weight { fine, note, warning, error };
-
-[[nodiscard]] std::string_view to_string(weight of) noexcept;
 
 /// Where the settings are to work.
 struct surroundings {
@@ -36,7 +32,7 @@ struct surroundings {
 [[nodiscard]] surroundings usual_surroundings() noexcept;
 
 struct problem {
-  weight severity = weight::error;
+  severity_level severity = severity_level::error;
   std::size_t column = 0;
   std::string key;
   std::string message;  ///< a clause
@@ -55,7 +51,7 @@ struct explained_setting {
   effect here;
   effect pytorch;
   std::string advice;  ///< sentences; empty: none
-  weight severity = weight::fine;
+  severity_level severity = severity_level::fine;
   bool keep = true;  ///< belongs in the string to use
 };
 
@@ -71,7 +67,7 @@ struct explanation {
   std::string fixed;
   config meaning;  ///< what terrazzo makes of the mended string
 
-  [[nodiscard]] weight worst() const noexcept;
+  [[nodiscard]] severity_level worst() const noexcept;
 };
 
 /// Tells whether a variable's strings are read as PyTorch reads them; the others are read strictly.

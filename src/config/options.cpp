@@ -58,7 +58,7 @@ constexpr option table[] = {
     {"per_process_memory_fraction", real, pytorch_cuda, &config::per_process_memory_fraction, sticks,
      {.low = 0, .high = 1}, "1.0", "share of the device's memory that may be held"},
     {"pinned_free_catch_all", boolean, pytorch_cuda, {}, sticks,
-     {}, "False", "accepted, without effect here"},
+     {}, "False", "host memory: swallow errors when pinned memory is freed"},
     {"throw_on_cudamalloc_oom", boolean, pytorch_cuda, {}, sticks,
      {}, "False", "fail at once when a request would pass the memory fraction"},
     {"expandable_segments_reserve", reserve, pytorch_cuda, {}, sticks,

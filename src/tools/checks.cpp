@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cctype>
 #include <filesystem>
 
 #include "tools/config_findings.hpp"
@@ -24,9 +25,7 @@ constexpr check table[] = {
     {"config-strings", config_findings},
     {"config-variables", check_config_variables},
     {"misspelt-variables", check_misspelt_variables},
-    {"cublas-variables", check_cublas_variables},
-    {"caching", check_caching_variable},
-    {"module-loading", check_module_loading},
+    {"other-variables", check_other_variables},
     {"wsl", check_wsl},
 };
 
@@ -47,9 +46,13 @@ std::string quoted(const std::string& text) {
 }  // namespace
 
 const char* evidence::variable(const std::string& name) const {
-  const auto found =
-      std::find_if(variables.begin(), variables.end(), [&](const auto& one) { return one.first == name; });
-  return found == variables.end() ? nullptr : found->second.c_str();
+  const auto same = [this](unsigned char a, unsigned char b) {  // Windows' names have no case
+    return is_windows ? std::toupper(a) == std::toupper(b) : a == b;
+  };
+  for (const auto& [known, value] : variables) {
+    if (std::equal(known.begin(), known.end(), name.begin(), name.end(), same)) return value.c_str();
+  }
+  return nullptr;
 }
 
 evidence gather_evidence(const std::string& driver_option) {

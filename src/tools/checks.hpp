@@ -19,10 +19,10 @@
 
 namespace terrazzo::tools {
 
-using detail::note_severity;
+using detail::severity_level;
 
 struct finding {
-  note_severity severity = note_severity::error;
+  severity_level severity = severity_level::error;
   std::string what;     ///< one clause, with the thing and its value
   std::string why;      ///< why it matters, in a sentence or two
   std::string command;  ///< mends it, as it stands; empty for a note that asks for nothing
@@ -82,9 +82,7 @@ struct check {
 [[nodiscard]] std::vector<finding> check_wsl(const evidence& seen);
 [[nodiscard]] std::vector<finding> check_config_variables(const evidence& seen);
 [[nodiscard]] std::vector<finding> check_misspelt_variables(const evidence& seen);
-[[nodiscard]] std::vector<finding> check_cublas_variables(const evidence& seen);
-[[nodiscard]] std::vector<finding> check_caching_variable(const evidence& seen);
-[[nodiscard]] std::vector<finding> check_module_loading(const evidence& seen);
+[[nodiscard]] std::vector<finding> check_other_variables(const evidence& seen);
 
 // Commands for the shell that the evidence's system has: sh, or Windows' cmd.
 [[nodiscard]] std::string command_to_set(const evidence& seen, const std::string& name, const std::string& value);

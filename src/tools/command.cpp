@@ -38,8 +38,8 @@ void add_output_options(CLI::App& command, invocation& with) {
               throw CLI::ValidationError("--color", fmt::format("'{}' is none of auto, always and never", word));
             with.color = found->second;
           },
-          "colours: auto (on a terminal, unless NO_COLOR is set), always or never")
-      ->type_name("WHEN");
+          "whether to use colours; auto: on a terminal, unless NO_COLOR is set")
+      ->type_name("auto|always|never");
 }
 
 CLI::App& add_command(CLI::App& parent, invocation& with, const std::string& name, const std::string& description,
@@ -165,6 +165,9 @@ int run_command(const invocation& with) {
     return tell_failure(with, status::out_of_memory, failure.what());
   } catch (const std::bad_alloc&) {
     return tell_failure(with, status::out_of_host_memory, describe(status::out_of_host_memory));
+  } catch (const std::exception& failure) {
+    with.print_error(failure.what());
+    return exit_wrong;
   }
 }
 

@@ -4,6 +4,7 @@
 #include "tools/config_command.hpp"
 #include "tools/devices_command.hpp"
 #include "tools/doctor_command.hpp"
+#include "tools/generate_command.hpp"
 #include "tools/version_command.hpp"
 
 namespace terrazzo::tools {
@@ -13,6 +14,7 @@ void add_all_commands(CLI::App& app, invocation& with) {
   add_config_command(app, with);
   add_devices_command(app, with);
   add_doctor_command(app, with);
+  add_generate_command(app, with);
 }
 
 }  // namespace terrazzo::tools

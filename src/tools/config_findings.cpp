@@ -1,8 +1,46 @@
 #include "tools/config_findings.hpp"
 
-namespace terrazzo::tools {
+#include <fmt/format.h>
 
-// The place for what `config explain` finds in the strings. Until then they are not judged.
-std::vector<finding> config_findings(const evidence&) { return {}; }
+#include "config/explain.hpp"
+
+namespace terrazzo::tools {
+namespace {
+
+using detail::explained_setting;
+using detail::explanation;
+using detail::problem;
+
+std::string command_to_use(const evidence& seen, const explanation& made) {
+  return made.fixed.empty() ? command_to_unset(seen, made.variable) : command_to_set(seen, made.variable, made.fixed);
+}
+
+void append(std::string& text, std::string_view more) { text += fmt::format("{}{}", text.empty() ? "" : " ", more); }
+
+}  // namespace
+
+std::vector<finding> config_findings(const evidence& seen) {
+  const auto lookup = [&](const char* name) { return seen.variable(name); };
+  detail::surroundings where = detail::usual_surroundings();
+  where.windows = seen.is_windows;
+  std::vector<finding> found;
+  for (const explanation& made : explain_environment(lookup, where)) {
+    if (!made.in_force || made.worst() < severity_level::warning) continue;
+    finding one{made.worst(), "", "", command_to_use(seen, made)};
+    for (const problem& each : made.problems) append(one.why, fmt::format("Column {}: {}.", each.column, each.message));
+    std::string idle;
+    for (const explained_setting& each : made.settings) {
+      if (each.severity < severity_level::warning) continue;
+      idle += fmt::format("{}{}:{}", idle.empty() ? "" : ", ", each.what->key, each.value);
+      append(one.why, fmt::format("{}: {}", each.what->key, each.pytorch.text));
+    }
+    if (!made.accepted) one.what = fmt::format("{}='{}' is refused, so that programs stop", made.variable, made.text);
+    else if (!made.problems.empty())
+      one.what = fmt::format("{}='{}' is taken otherwise than it was meant", made.variable, made.text);
+    else one.what = fmt::format("{} has settings that do nothing or harm: {}", made.variable, idle);
+    found.push_back(std::move(one));
+  }
+  return found;
+}
 
 }  // namespace terrazzo::tools

@@ -11,22 +11,8 @@ namespace {
 using detail::explained_setting;
 using detail::explanation;
 using detail::problem;
-using detail::weight;
+using detail::severity_level;
 using json = nlohmann::ordered_json;
-
-style look_of(weight severity) {
-  switch (severity) {
-    case weight::error:
-      return style::error;
-    case weight::warning:
-      return style::warning;
-    case weight::note:
-      return style::heading;
-    case weight::fine:
-      break;
-  }
-  return style::good;
-}
 
 // One column for each byte that would move the cursor, so that carets stand where they should.
 std::string printable(std::string_view text) {
@@ -58,13 +44,16 @@ void print_carets(const terminal& out, const explanation& made) {
     out.print("  {}\n  {}\n", shown, out.paint(style::error, caret_line(shown, offsets)));
     return;
   }
-  for (const std::size_t offset : offsets) {
-    const std::size_t begin = offset > room / 2 ? offset - room / 2 : 0;
-    const std::string piece = shown.substr(begin, room - 6);
+  const std::size_t width = room - 6;  // dots on both sides
+  for (std::size_t i = 0; i < offsets.size();) {
+    const std::size_t begin = offsets[i] > width / 2 ? offsets[i] - width / 2 : 0;
     const std::string_view before = begin > 0 ? "..." : "";
-    const std::string_view after = begin + piece.size() < shown.size() ? "..." : "";
-    const std::string line = fmt::format("{}{}{}", before, piece, after);
-    out.print("  {}\n  {}\n", line, out.paint(style::error, caret_line(line, {offset - begin + before.size()})));
+    const std::string piece = shown.substr(begin, width);
+    std::vector<std::size_t> inside;
+    for (; i < offsets.size() && offsets[i] <= begin + piece.size(); ++i)
+      inside.push_back(offsets[i] - begin + before.size());
+    const std::string line = fmt::format("{}{}{}", before, piece, begin + piece.size() < shown.size() ? "..." : "");
+    out.print("  {}\n  {}\n", line, out.paint(style::error, caret_line(line, inside)));
   }
 }
 
@@ -79,11 +68,11 @@ void print_problems(const terminal& out, const explanation& made) {
   print_carets(out, made);
   table lines({{""}, {""}, {""}});
   for (const problem& each : made.problems)
-    lines.add({{std::string(to_string(each.severity)), look_of(each.severity)},
+    lines.add({{std::string(to_string(each.severity)), style_of(each.severity)},
                fmt::format("column {}", each.column),
                each.message});
   out.write(lines.to_string(out, 2));
-  if (!made.mended.empty() && made.mended != made.text && made.problems.front().severity >= weight::warning)
+  if (!made.mended.empty() && made.mended != made.text && made.problems.front().severity >= severity_level::warning)
     out.print("  {} {}\n", out.paint(style::dim, "meant:"), out.paint(style::good, made.mended));
 }
 
@@ -107,11 +96,11 @@ void print_explanation(const terminal& out, const explanation& made, const detai
   print_problems(out, made);
   if (!made.accepted && !made.settings.empty()) out.write("\nWith that mended:\n");
   for (const explained_setting& each : made.settings) {
-    out.print("\n  {}\n", out.paint(look_of(each.severity), fmt::format("{}:{}", each.what->key, each.value)));
+    out.print("\n  {}\n", out.paint(style_of(each.severity), fmt::format("{}:{}", each.what->key, each.value)));
     table lines({{""}, {""}});
     lines.add({{"terrazzo", style::dim}, each.here.text});
     lines.add({{"PyTorch", style::dim}, each.pytorch.text});
-    if (!each.advice.empty()) lines.add({{"advice", look_of(each.severity)}, each.advice});
+    if (!each.advice.empty()) lines.add({{"advice", style_of(each.severity)}, each.advice});
     out.write(lines.to_string(out, 4));
   }
   for (const std::string& each : made.advice) {
@@ -208,7 +197,7 @@ std::string print_settings(const explanation& made) {
 
 void print_variables(const terminal& out, const std::vector<variable_note>& notes) {
   for (const variable_note& each : notes) {
-    const style look = each.severity == detail::note_severity::fine ? style::heading : style::warning;
+    const style look = each.severity == detail::severity_level::fine ? style::heading : style::warning;
     out.print("{}\n", out.paint(look, fmt::format("{}={}", each.name, each.value)));
     table lines({{""}, {""}});
     lines.add({{each.owner, style::dim}, fmt::format("It {}.", each.effect)});

@@ -11,26 +11,7 @@ namespace {
 
 using json = nlohmann::ordered_json;
 
-struct severity_words {
-  const char* name;
-  style look;
-};
-
-severity_words words_of(note_severity severity) {
-  switch (severity) {
-    case note_severity::error:
-      return {"error", style::error};
-    case note_severity::warning:
-      return {"warning", style::warning};
-    case note_severity::note:
-      return {"note", style::plain};
-    case note_severity::fine:
-      break;
-  }
-  return {"fine", style::good};
-}
-
-std::size_t count_of(const std::vector<finding>& findings, note_severity severity) {
+std::size_t count_of(const std::vector<finding>& findings, severity_level severity) {
   return static_cast<std::size_t>(
       std::count_if(findings.begin(), findings.end(), [&](const finding& one) { return one.severity == severity; }));
 }
@@ -42,9 +23,8 @@ std::string counted(std::size_t count, const char* word) {
 void print_findings(const invocation& with, const std::vector<finding>& findings) {
   constexpr std::size_t behind_word = 9;  // "warning" and a gap
   for (const finding& one : findings) {
-    const severity_words words = words_of(one.severity);
     table out({{""}, {""}});
-    out.add({{fmt::format("{:7}", words.name), words.look}, {one.what, style::heading}});
+    out.add({{fmt::format("{:7}", to_string(one.severity)), style_of(one.severity)}, {one.what, style::heading}});
     if (!one.why.empty()) out.add({"", one.why});
     with.out.write(out.to_string(with.out));
     // Never wrapped: it is there to be copied.
@@ -68,9 +48,9 @@ std::string summary_of(const machine_facts& machine) {
 int run_doctor(const invocation& with, const std::string& driver_path) {
   const evidence seen = gather_evidence(driver_path);
   const std::vector<finding> findings = run_checks(seen);
-  const std::size_t errors = count_of(findings, note_severity::error);
-  const std::size_t warnings = count_of(findings, note_severity::warning);
-  const std::size_t notes = count_of(findings, note_severity::note);
+  const std::size_t errors = count_of(findings, severity_level::error);
+  const std::size_t warnings = count_of(findings, severity_level::warning);
+  const std::size_t notes = count_of(findings, severity_level::note);
   const bool is_healthy = errors + warnings == 0;
   if (with.json) {
     json out;
@@ -81,7 +61,7 @@ int run_doctor(const invocation& with, const std::string& driver_path) {
     out["findings"] = json::array();
     for (const finding& one : findings) {
       json row;
-      row["severity"] = words_of(one.severity).name;
+      row["severity"] = to_string(one.severity);
       row["check"] = one.check;
       row["what"] = one.what;
       row["why"] = one.why;

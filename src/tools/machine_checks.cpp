@@ -10,7 +10,7 @@
 namespace terrazzo::tools {
 namespace {
 
-using enum note_severity;
+using enum severity_level;
 
 bool has(const std::string& text, const char* part) { return text.find(part) != std::string::npos; }
 
@@ -127,6 +127,7 @@ std::vector<finding> check_named_files(const evidence& seen) {
 }
 
 std::vector<finding> check_device_nodes(const evidence& seen) {
+  if (!named_driver(seen).empty() && seen.machine.driver_status == status::ok) return {};  // which needs no node
   for (const device_node& node : seen.nodes) {
     if (node.is_usable) continue;
     finding found{error, fmt::format("this user may not open {}", node.path),

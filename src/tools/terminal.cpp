@@ -6,6 +6,20 @@
 #include "tools/platform.hpp"
 
 namespace terrazzo::tools {
+
+style style_of(detail::severity_level severity) noexcept {
+  switch (severity) {
+    case detail::severity_level::error:
+      return style::error;
+    case detail::severity_level::warning:
+      return style::warning;
+    case detail::severity_level::note:
+      return style::heading;
+    case detail::severity_level::fine:
+      break;
+  }
+  return style::good;
+}
 namespace {
 
 const char* code_of(style meaning) noexcept {

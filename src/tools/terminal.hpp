@@ -13,10 +13,15 @@
 #include <utility>
 #include <vector>
 
+#include "base/severity.hpp"
+
 namespace terrazzo::tools {
 
 enum class color_choice { automatic, always, never };
 enum class style { plain, error, warning, good, heading, dim };
+
+/// The style in which a finding of this weight is shown.
+[[nodiscard]] style style_of(detail::severity_level severity) noexcept;
 
 class terminal {
  public:

@@ -1,7 +1,6 @@
-// The checks of the environment: variables of PyTorch and CUDA, and names that come near to one. What cuBLAS' variables
-// mean is known in workspace/variables.hpp.
-// Sources: CUDA programming guide, "CUDA environment variables" and "Lazy loading"; PyTorch 2.15, "CUDA environment
-// variables", c10/core/AllocatorConfig.cpp, c10/cuda/CUDACachingAllocator.cpp.
+// The checks of the environment: names that come near to a variable, and values that do harm. What each variable does
+// is known in variables.hpp, and of cuBLAS' in workspace/variables.hpp.
+// Source: PyTorch 2.15, c10/core/AllocatorConfig.cpp.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -9,11 +8,12 @@
 
 #include "base/words.hpp"
 #include "tools/checks.hpp"
+#include "tools/variables.hpp"
 
 namespace terrazzo::tools {
 namespace {
 
-using enum note_severity;
+using enum severity_level;
 
 /// Names that something reads, and that are near enough to others to be taken for a slip, or the target of one.
 constexpr const char* known_names[] = {
@@ -38,8 +38,8 @@ std::string upper(std::string text) {
 /// A name that can be a slip of another: those of the families that are looked at.
 bool is_of_interest(const std::string& name) {
   const auto holds = [&](const char* part) { return name.find(part) != std::string::npos; };
-  return name.starts_with("TERRAZZO_") || (holds("TORCH") && (holds("ALLOC") || holds("CACHING"))) ||
-         (holds("CUDA") && holds("ALLOC")) || holds("CUBLAS");
+  return name.starts_with("TERRAZZO_") || holds("CUBLAS") || (holds("TORCH") && holds("CACHING")) ||
+         ((holds("TORCH") || holds("CUDA") || holds("ALLOC")) && (holds("ALLOC") || holds("CONF")));
 }
 
 std::string command_to_rename(const evidence& seen, const std::string& from, const std::string& to) {
@@ -95,10 +95,9 @@ std::vector<finding> check_misspelt_variables(const evidence& seen) {
   return found;
 }
 
-std::vector<finding> check_cublas_variables(const evidence& seen) {
+std::vector<finding> check_other_variables(const evidence& seen) {
   std::vector<finding> found;
-  for (const detail::variable_note& told :
-       detail::explain_variables([&](const char* name) { return seen.variable(name); })) {
+  for (const variable_note& told : explain_other_variables([&](const char* name) { return seen.variable(name); })) {
     if (told.severity == fine) continue;
     finding one{told.severity, fmt::format("{}='{}' {}", told.name, told.value, told.effect), "", ""};
     one.why = told.owner == "nobody" ? "Whoever set it relies on something that does not happen."
@@ -111,34 +110,6 @@ std::vector<finding> check_cublas_variables(const evidence& seen) {
     found.push_back(std::move(one));
   }
   return found;
-}
-
-std::vector<finding> check_caching_variable(const evidence& seen) {
-  const char* value = seen.variable("PYTORCH_NO_CUDA_MEMORY_CACHING");
-  if (value == nullptr) return {};
-  finding found{warning, fmt::format("PYTORCH_NO_CUDA_MEMORY_CACHING is '{}'", value),
-                "PyTorch's own allocator then asks the driver for every tensor and gives it back at once, which makes "
-                "programs many times slower; it is meant for memory checkers.",
-                command_to_unset(seen, "PYTORCH_NO_CUDA_MEMORY_CACHING")};
-  if (std::string(value) != "1") found.why += " Most versions look only at whether it is set, even to 0.";
-  return {found};
-}
-
-std::vector<finding> check_module_loading(const evidence& seen) {
-  const char* value = seen.variable("CUDA_MODULE_LOADING");
-  if (value == nullptr) return {};
-  const std::string mode = value;
-  if (mode == "LAZY" || mode == "DEFAULT") return {};
-  finding found{warning, fmt::format("CUDA_MODULE_LOADING is '{}'", mode), "",
-                command_to_unset(seen, "CUDA_MODULE_LOADING")};
-  if (mode == "EAGER") {
-    found.why =
-        "All kernels of every library are loaded into device memory at the start, hundreds of MiB of which most are "
-        "never run; LAZY has been the default since CUDA 12.2.";
-  } else {
-    found.why = "CUDA knows DEFAULT, LAZY and EAGER.";
-  }
-  return {found};
 }
 
 }  // namespace terrazzo::tools

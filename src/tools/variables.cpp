@@ -7,7 +7,7 @@
 namespace terrazzo::tools {
 namespace {
 
-using detail::note_severity;
+using detail::severity_level;
 
 void judge_caching(variable_note& note) {
   note.owner = "PyTorch";
@@ -16,7 +16,7 @@ void judge_caching(variable_note& note) {
       "which makes programs many times slower, and no setting of a config string acts";
   if (note.value != "1") note.effect += ". Most versions look only at whether it is set, even to 0";
   note.advice = "unset it; it is meant for memory checkers";
-  note.severity = note_severity::warning;
+  note.severity = severity_level::warning;
 }
 
 void judge_module_loading(variable_note& note) {
@@ -25,7 +25,7 @@ void judge_module_loading(variable_note& note) {
     note.effect = "loads a kernel into device memory when it is first launched, which is the default since CUDA 12.2";
     return;
   }
-  note.severity = note_severity::warning;
+  note.severity = severity_level::warning;
   note.advice = "unset it";
   note.effect = note.value == "EAGER"
                     ? "loads all kernels of every library into device memory at the start: hundreds of "
@@ -33,15 +33,12 @@ void judge_module_loading(variable_note& note) {
                     : "is none of DEFAULT, LAZY and EAGER, which CUDA knows";
 }
 
+// Whether such devices exist is for `doctor` to see.
 void judge_visible_devices(variable_note& note) {
   note.owner = "CUDA";
-  if (note.value.empty() || note.value == "-1" || note.value == "NoDevFiles") {
-    note.effect = "hides all devices";
-    note.advice = "unset it";
-    note.severity = note_severity::warning;
-  } else {
-    note.effect = "shows these devices alone to CUDA, in this order, and counts them from 0";
-  }
+  note.effect = note.value.empty() || note.value == "-1"
+                    ? "hides all devices"
+                    : "shows these devices alone to CUDA, in this order, and counts them from 0";
 }
 
 struct judged_variable {

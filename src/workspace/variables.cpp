@@ -16,7 +16,7 @@ constexpr std::size_t most_recommended_bytes = 32 * mib;  // and for the larger 
 constexpr std::size_t too_many_bytes = 4 * most_recommended_bytes;
 
 void warn(variable_note& note, std::string advice) {
-  note.severity = note_severity::warning;
+  note.severity = severity_level::warning;
   note.advice = std::move(advice);
 }
 
@@ -27,7 +27,7 @@ void judge_workspace_config(const std::string& value, const variable_lookup&, va
   }
   std::size_t bytes = 0;
   if (parse_workspace_config(value, bytes) != status::ok) {
-    note.severity = note_severity::error;
+    note.severity = severity_level::error;
     note.effect =
         "cannot be read: terrazzo makes no workspaces with it, PyTorch ignores it with a warning and takes its default";
     note.advice = "give it as :<KiB>:<count>, any number of times, or unset it for the recommended size";
@@ -52,13 +52,13 @@ void judge_workspace_config(const std::string& value, const variable_lookup&, va
     note.effect += "; one of the two values with which cuBLAS repeats its results bit for bit with several streams";
   }
   if (bytes < least_recommended_bytes) {
-    note.severity = note_severity::note;
+    note.severity = severity_level::note;
     note.effect +=
         fmt::format("; fewer algorithms fit than into the recommended {} to {}, so that products can be slower",
                     format_bytes(least_recommended_bytes), format_bytes(most_recommended_bytes));
   }
   if (value.find_first_not_of(":0123456789") != std::string::npos) {
-    note.severity = note_severity::note;
+    note.severity = severity_level::note;
     note.effect += "; what is no :<KiB>:<count> is skipped by PyTorch and terrazzo, but not surely by cuBLAS";
     note.advice = "write nothing but pairs, as in :4096:2:16:8";
   }
@@ -102,7 +102,7 @@ void judge_lt_workspace_size(const std::string& value, const variable_lookup& lo
     warn(note, "give KiB, as in 32768 for 32 MiB");
     note.better_value = "32768";
   } else if (bytes == 0) {
-    note.severity = note_severity::note;
+    note.severity = severity_level::note;
     note.effect += ": only algorithms without a workspace are left";
   }
 }
@@ -120,7 +120,7 @@ void judge_flag(const std::string& value, variable_note& note, const char* when_
 void judge_unified_workspace(const std::string& value, const variable_lookup&, variable_note& note) {
   judge_flag(value, note, "lets cuBLASLt work in cuBLAS' workspace, as is the default",
              "gives cuBLASLt a workspace of its own beside cuBLAS' one: more memory for each handle and stream");
-  if (value == "0") note.severity = note_severity::note;
+  if (value == "0") note.severity = severity_level::note;
 }
 
 void judge_workspace_cache(const std::string& value, const variable_lookup&, variable_note& note) {
@@ -135,7 +135,7 @@ void judge_heuristics_cache(const std::string& value, const variable_lookup&, va
     note.effect = "is no number of entries";
     warn(note, "give a whole number, 0 for none, or unset it");
   } else if (*number == 0) {
-    note.severity = note_severity::note;
+    note.severity = severity_level::note;
     note.effect = "turns the cache of cuBLASLt's choices off: each product is planned anew, which costs host time";
   } else {
     note.effect = fmt::format("lets cuBLASLt remember {} of its choices of an algorithm", *number);
@@ -145,7 +145,7 @@ void judge_heuristics_cache(const std::string& value, const variable_lookup&, va
 void judge_log(const std::string& value, const variable_lookup&, variable_note& note) {
   const bool off = value.empty() || value == "0";
   note.effect = off ? "logs nothing" : "lets the library log its calls, which slows them down";
-  if (!off) note.severity = note_severity::note;
+  if (!off) note.severity = severity_level::note;
 }
 
 void judge_log_file(const std::string&, const variable_lookup&, variable_note& note) {

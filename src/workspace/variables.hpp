@@ -13,12 +13,12 @@
 #include <string_view>
 #include <vector>
 
+#include "base/severity.hpp"
+
 namespace terrazzo::detail {
 
 /// Gives an environment variable's value; null if it is not set.
 using variable_lookup = std::function<const char*(const char* name)>;
-
-enum class note_severity { fine, note, warning, error };
 
 /// What a variable that is set does.
 struct variable_note {
@@ -27,7 +27,7 @@ struct variable_note {
   std::string owner;   ///< who reads it, as in "cuBLAS, PyTorch and terrazzo"
   std::string effect;  ///< one sentence: what this value does
   std::string advice;  ///< one sentence: what to do; empty if there is nothing to do
-  note_severity severity = note_severity::fine;
+  severity_level severity = severity_level::fine;
   std::optional<std::string> better_value;  ///< what to set it to, where there is advice; none: unset it
 };
 

@@ -20,7 +20,7 @@ using terrazzo::detail::option_kind;
 using terrazzo::detail::setting;
 using terrazzo::detail::situation;
 using terrazzo::detail::surroundings;
-using terrazzo::detail::weight;
+using terrazzo::detail::severity_level;
 
 namespace {
 
@@ -89,7 +89,7 @@ void check_sound(const explanation& made, const surroundings& where) {
     CHECK(each.column >= 1);
     CHECK(each.column <= text.size() + 1);
     CHECK_FALSE(each.message.empty());
-    CHECK(each.severity >= weight::warning);
+    CHECK(each.severity >= severity_level::warning);
   }
   CHECK(std::ranges::is_sorted(made.problems, {}, [](const auto& each) { return each.column; }));
   for (const explained_setting& each : made.settings) {
@@ -138,7 +138,7 @@ TEST_CASE("explain: a threshold without a memory fraction does nothing in PyTorc
   const explanation alone = explain_torch("garbage_collection_threshold:0.8");
   REQUIRE(alone.settings.size() == 1);
   CHECK_FALSE(alone.settings[0].pytorch.acts);
-  CHECK(alone.settings[0].severity == weight::warning);
+  CHECK(alone.settings[0].severity == severity_level::warning);
   CHECK(has(alone.settings[0].advice, "per_process_memory_fraction"));
   CHECK(alone.fixed.empty());
 
@@ -160,7 +160,7 @@ TEST_CASE("explain: a split size acts on plain segments, and harms expandable on
   CHECK(plain.fixed == "max_split_size_mb:128");
 
   const explanation both = explain_torch("max_split_size_mb:128,expandable_segments:True");
-  CHECK(find(both, "max_split_size_mb")->severity == weight::warning);
+  CHECK(find(both, "max_split_size_mb")->severity == severity_level::warning);
   CHECK(has(find(both, "max_split_size_mb")->pytorch.text, "#123548"));
   CHECK(both.fixed == "expandable_segments:True");
 
@@ -174,7 +174,7 @@ TEST_CASE("explain: what another setting makes of a size is an error at that siz
   const explanation made = explain_torch("large_segment_size_mb:256,max_split_size_mb:128");
   CHECK_FALSE(made.accepted);
   REQUIRE(made.problems.size() == 1);
-  CHECK(made.problems[0].severity == weight::error);
+  CHECK(made.problems[0].severity == severity_level::error);
   CHECK(made.problems[0].column == 45);
   CHECK(has(made.problems[0].message, "at least 256"));
   CHECK(made.fixed == "large_segment_size_mb:256,max_split_size_mb:256");
@@ -210,7 +210,7 @@ TEST_CASE("explain: all mistakes are listed, each at its place in the string as 
   std::vector<std::size_t> columns;
   for (const auto& each : made.problems) {
     columns.push_back(each.column);
-    CHECK(each.severity == weight::error);
+    CHECK(each.severity == severity_level::error);
   }
   CHECK(columns == std::vector<std::size_t>{1, 37, 43, 69, 72});
   CHECK(made.fixed == "expandable_segments:True");
@@ -220,8 +220,8 @@ TEST_CASE("explain: an oddity that PyTorch takes is a warning, also beside an er
   const explanation made = explain_torch("max_split_size_mb:128MB,banana:1");
   CHECK_FALSE(made.accepted);
   REQUIRE(made.problems.size() == 2);
-  CHECK(made.problems[0].severity == weight::warning);
-  CHECK(made.problems[1].severity == weight::error);
+  CHECK(made.problems[0].severity == severity_level::warning);
+  CHECK(made.problems[1].severity == severity_level::error);
   CHECK(made.fixed == "max_split_size_mb:128");
 }
 

@@ -126,6 +126,14 @@ TEST_CASE("driver loader: without one function of virtual memory management all 
   }
 }
 
+TEST_CASE("driver loader: a driver that cannot tell a device's UUID is good for all else") {
+  REQUIRE(terrazzo_softgpu_configure("") == 0);
+  std::shared_ptr<const driver> api;
+  REQUIRE(driver::load_from(without({"cuDeviceGetUuid_v2"}), "a driver", false, api) == status::ok);
+  CHECK((api->functions().cuDeviceGetUuid_v2 == nullptr));
+  CHECK(api->has_virtual_memory());
+}
+
 TEST_CASE("driver loader: a driver that does not start is told by its own words") {
   REQUIRE(terrazzo_softgpu_configure("devices=0") == 0);
   std::shared_ptr<const driver> api;

@@ -11,15 +11,20 @@ TEST_CASE("device_memory: a trial mapping decides what is possible and leaves no
   struct {
     const char* spec;
     std::size_t chunk_bytes;  // 0: no virtual memory management
-  } const table[] = {{"memory=64MiB;granularity=2MiB", 2 * mib},   {"memory=64MiB;granularity=64KiB", 2 * mib},
-                     {"memory=64MiB;granularity=32MiB", 32 * mib}, {"memory=4MiB", 2 * mib},
-                     {"memory=4MiB;granularity=32MiB", 0},         {"memory=64MiB;vmm=0", 0}};
+    std::size_t granularity_bytes;
+  } const table[] = {{"memory=64MiB;granularity=2MiB", 2 * mib, 2 * mib},
+                     {"memory=64MiB;granularity=64KiB", 2 * mib, 64 * detail::kib},
+                     {"memory=64MiB;granularity=32MiB", 32 * mib, 32 * mib},
+                     {"memory=4MiB", 2 * mib, 2 * mib},
+                     {"memory=4MiB;granularity=32MiB", 0, 32 * mib},
+                     {"memory=64MiB;vmm=0", 0, 0}};
   for (const auto& row : table) {
     CAPTURE(std::string(row.spec));
     const memory_session on(row.spec);
     CHECK(on.memory.has_virtual_memory() == (row.chunk_bytes != 0));
     CHECK(on.memory.virtual_memory_reason().empty() == (row.chunk_bytes != 0));
     if (row.chunk_bytes != 0) CHECK(on.memory.chunk_bytes() == row.chunk_bytes);
+    CHECK(on.memory.granularity_bytes() == row.granularity_bytes);
     CHECK(on.memory.held_bytes() == 0);
     CHECK(on.memory.held_peak_bytes() == 0);
     CHECK(on.memory.limit_bytes() == on.memory.total_bytes());
