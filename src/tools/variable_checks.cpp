@@ -69,7 +69,8 @@ std::vector<finding> check_misspelt_variables(const evidence& seen) {
   std::vector<finding> found;
   for (const auto& [name, value] : seen.variables) {
     const std::string in_capitals = upper(name);
-    const auto is_name = [&](const std::string& one) { return one == (seen.is_windows ? in_capitals : name); };
+    const std::string& as_compared = seen.is_windows ? in_capitals : name;  // Windows' names have no case
+    const auto is_name = [&](const std::string& one) { return one == as_compared; };
     if (!is_of_interest(in_capitals) || std::any_of(targets.begin(), targets.end(), is_name) ||
         std::any_of(real.begin(), real.end(), is_name))
       continue;
