@@ -33,8 +33,7 @@ status fail(status code, fmt::format_string<Args...> format, Args&&... args) noe
   return code;
 }
 
-/// Prints a number of bytes for people, as in "1.50 GiB" or "512 bytes"; the exact number follows where rounding hid
-/// it.
+/// Prints bytes for people, in the largest unit that leaves 1 or more, with three digits or so: "7.81 GiB", "2 MiB".
 [[nodiscard]] std::string format_bytes(std::size_t bytes);
 
 }  // namespace terrazzo::detail

@@ -1,5 +1,7 @@
 #include "terrazzo/status.hpp"
 
+#include <iterator>
+
 #include "base/bits.hpp"
 #include "base/failure.hpp"
 #include "base/platform.hpp"
@@ -84,10 +86,16 @@ failure_message& thread_failure_message() noexcept {
 #endif
 
 std::string format_bytes(std::size_t bytes) {
-  if (bytes < 10 * kib) return fmt::format("{} bytes", bytes);
-  if (bytes < 10 * mib) return fmt::format("{:.2f} KiB", static_cast<double>(bytes) / static_cast<double>(kib));
-  if (bytes < 10 * gib) return fmt::format("{:.2f} MiB", static_cast<double>(bytes) / static_cast<double>(mib));
-  return fmt::format("{:.2f} GiB", static_cast<double>(bytes) / static_cast<double>(gib));
+  static constexpr const char* units[] = {"bytes", "KiB", "MiB", "GiB", "TiB"};
+  std::size_t unit = 0;
+  double value = static_cast<double>(bytes);
+  for (; value >= 1024 && unit + 1 < std::size(units); ++unit) value /= 1024;
+  std::string digits = fmt::format("{:.{}f}", value, value >= 100 ? 0 : value >= 10 ? 1 : 2);
+  if (digits.find('.') != std::string::npos) {
+    digits.erase(digits.find_last_not_of('0') + 1);
+    if (digits.back() == '.') digits.pop_back();
+  }
+  return fmt::format("{} {}", digits, units[unit]);
 }
 
 }  // namespace detail

@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "base/failure.hpp"
 #include "tools/table.hpp"
 
 namespace terrazzo::tools {
@@ -67,13 +68,13 @@ void add_holders(const device_facts& device, lines& out) {
   if (!device.holders && used == 0) return;
   if (!device.holders) {
     // Without NVML nobody says who it is. This command's own context is a part of it.
-    out.add("in use",
-            {fmt::format("{} by others and by this command; the system does not tell who", human_bytes(used))});
+    out.add("in use", {fmt::format("{} by others and by this command; the system does not tell who",
+                                   detail::format_bytes(used))});
     return;
   }
   const char* word = "in use by";
   for (const memory_holder& holder : *device.holders) {
-    out.add(word, {fmt::format("{}: {} {}", holder.bytes ? human_bytes(*holder.bytes) : "unknown bytes",
+    out.add(word, {fmt::format("{}: {} {}", holder.bytes ? detail::format_bytes(*holder.bytes) : "unknown bytes",
                                holder.is_this_command ? "this command, process"
                                : holder.name.empty()  ? "process"
                                                       : holder.name + ", process",
@@ -81,7 +82,7 @@ void add_holders(const device_facts& device, lines& out) {
     word = "";
   }
   if (device.holders->empty() && used != 0)
-    out.add(word, {fmt::format("{}: nobody that the system tells of", human_bytes(used))});
+    out.add(word, {fmt::format("{}: nobody that the system tells of", detail::format_bytes(used))});
 }
 
 void print_device(const invocation& with, const device_facts& device) {
@@ -94,13 +95,14 @@ void print_device(const invocation& with, const device_facts& device) {
     with.out.write(out.text.to_string(with.out, 2));
     return;
   }
-  out.add("memory",
-          {fmt::format("{}, of which {} free", human_bytes(device.total_bytes), human_bytes(device.free_bytes))});
+  out.add("memory", {fmt::format("{}, of which {} free", detail::format_bytes(device.total_bytes),
+                                 detail::format_bytes(device.free_bytes))});
   add_holders(device, out);
   if (device.has_virtual_memory) {
-    out.add("mapping", {fmt::format("works, tried with one chunk: chunks of {}, granularity {}",
-                                    human_bytes(device.chunk_bytes), human_bytes(device.granularity_bytes)),
-                        style::good});
+    out.add("mapping",
+            {fmt::format("works, tried with one chunk: chunks of {}, granularity {}",
+                         detail::format_bytes(device.chunk_bytes), detail::format_bytes(device.granularity_bytes)),
+             style::good});
   } else {
     out.add("mapping", {"does not work: " + device.virtual_memory_reason, style::warning});
   }
@@ -108,7 +110,7 @@ void print_device(const invocation& with, const device_facts& device) {
                        : !device.has_virtual_memory ? "plain, since mapping does not work"
                                                     : "plain, since the settings say expandable_segments:False"});
   if (device.workspace_problem.empty())
-    out.add("workspace", {fmt::format("{} for cuBLAS on each stream: {}", human_bytes(device.workspace.bytes),
+    out.add("workspace", {fmt::format("{} for cuBLAS on each stream: {}", detail::format_bytes(device.workspace.bytes),
                                       device.workspace.origin)});
   else out.add("workspace", {device.workspace_problem, style::error});
   with.out.write(out.text.to_string(with.out, 2));

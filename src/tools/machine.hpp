@@ -63,7 +63,4 @@ struct machine_facts {
 [[nodiscard]] std::string cuda_version_text(int version);
 [[nodiscard]] std::string cublas_version_text(int version);
 
-/// Prints bytes for people, in the largest unit that leaves 1 or more, with three digits or so: "7.81 GiB", "2 MiB".
-[[nodiscard]] std::string human_bytes(std::size_t bytes);
-
 }  // namespace terrazzo::tools

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "base/failure.hpp"
 #include "tools/checks.hpp"
 
 namespace terrazzo::tools {
@@ -240,7 +241,7 @@ std::vector<finding> check_address_limit(const evidence& seen) {
   if (*seen.address_limit_bytes > wanted && largest != 0) return {};
   finding found{warning,
                 fmt::format("a process may have {} of addresses (ulimit -v)",
-                            human_bytes(static_cast<std::size_t>(*seen.address_limit_bytes))),
+                            detail::format_bytes(static_cast<std::size_t>(*seen.address_limit_bytes))),
                 "CUDA reserves far more addresses than memory, and terrazzo twice the device's memory: reservations "
                 "fail, and plain segments are used instead.",
                 "ulimit -v unlimited"};
@@ -304,7 +305,8 @@ std::vector<finding> check_free_memory(const evidence& seen) {
     if (device.free_bytes >= device.total_bytes / 10 || others < device.total_bytes / 2) continue;
     finding one{warning,
                 fmt::format("device {} is almost full: {} of {} are free, others hold {}", device.ordinal,
-                            human_bytes(device.free_bytes), human_bytes(device.total_bytes), human_bytes(others)),
+                            detail::format_bytes(device.free_bytes), detail::format_bytes(device.total_bytes),
+                            detail::format_bytes(others)),
                 "", "nvidia-smi"};
     std::string names;
     const memory_holder* largest = nullptr;
@@ -314,7 +316,7 @@ std::vector<finding> check_free_memory(const evidence& seen) {
         if (largest == nullptr) largest = &holder;
         names += fmt::format("{}{} (process {}{})", names.empty() ? "" : ", ",
                              holder.name.empty() ? "a process without a name" : holder.name, holder.pid,
-                             holder.bytes ? ", " + human_bytes(*holder.bytes) : "");
+                             holder.bytes ? ", " + detail::format_bytes(*holder.bytes) : "");
       }
     }
     one.why = names.empty() ? "What they hold nobody else can have, and the system does not tell who they are."

@@ -18,9 +18,9 @@ using terrazzo::detail::explanation;
 using terrazzo::detail::option;
 using terrazzo::detail::option_kind;
 using terrazzo::detail::setting;
+using terrazzo::detail::severity_level;
 using terrazzo::detail::situation;
 using terrazzo::detail::surroundings;
-using terrazzo::detail::severity_level;
 
 namespace {
 

@@ -4,6 +4,7 @@
 // Checked, besides what the sanitizers see:
 //   round trip  what either reader accepts is printed, and the strict reader gives the same settings back
 //   agreement   where both readers accept a string, it means the same
+//   use         the string that an explanation gives to use is sound, and is its own string to use
 //   memory      reading a string allocates at most `fixed_bytes` + `bytes_per_byte` x its length at any time
 #include <malloc.h>
 
@@ -12,8 +13,10 @@
 #include <cstdio>
 #include <cstdlib>
 #include <new>
+#include <string>
 #include <string_view>
 
+#include "config/explain.hpp"
 #include "config/parser.hpp"
 #include "terrazzo/config.hpp"
 
@@ -126,15 +129,6 @@ void check_round_trip(const config& settings, std::string_view text) {
   if (to_string(again) != printed) report("printed in two ways", printed);
 }
 
-// PyTorch takes large_segment_size_mb for the key even where it is the name of a class in a list, and so does the lenient
-// reader.
-bool hides_a_key(const reading& result) {
-  return std::ranges::any_of(result.settings, [](const setting& entry) {
-    return entry.what->kind == option_kind::reserve_list &&
-           std::get<std::string>(entry.value).find("large_segment_size_mb") != std::string::npos;
-  });
-}
-
 // `settings` are those in force, and receive the lenient reading's.
 void check(std::string_view text, config& settings) {
   const memory_bound bound(text);
@@ -145,8 +139,18 @@ void check(std::string_view text, config& settings) {
   if (taken_strictly) check_round_trip(strict, text);
   if (!read_leniently(text, settings)) return;
   check_round_trip(settings, text);
-  if (taken_strictly && from_defaults && !hides_a_key(found) && !(strict == settings))
-    report("the readers disagree", text);
+  if (taken_strictly && from_defaults && !(strict == settings)) report("the readers disagree", text);
+}
+
+// The string that an explanation gives to use must be sound, whatever the string it is made from.
+void check_explanation(const char* variable, std::string_view text) {
+  const explanation made = explain(variable, text, {});
+  config again;
+  reading ignored;
+  if (!read_as_terrazzo(made.fixed, again, ignored)) report("fixed, but not sound", text);
+  if (explain(variable, made.fixed, {}).fixed != made.fixed) report("fixed in two ways", text);
+  for (const problem& each : made.problems)
+    if (each.column < 1 || each.column > text.size() + 1) report("a column outside the string", text);
 }
 
 }  // namespace
@@ -157,5 +161,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   config settings;
   check(text.substr(0, zero), settings);
   if (zero != std::string_view::npos) check(text.substr(zero + 1), settings);
+  for (const char* variable : {"PYTORCH_CUDA_ALLOC_CONF", "TERRAZZO_ALLOC_CONF"})
+    check_explanation(variable, text.substr(0, zero));
   return 0;
 }

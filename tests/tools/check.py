@@ -199,7 +199,7 @@ def doctor_finds_nothing_on_a_sound_machine():
     told = run_json("doctor", soft="devices=2")
     assert told["healthy"] is True and told["errors"] == told["warnings"] == 0
     assert [one for one in told["findings"] if one["severity"] != "note"] == []
-    assert len(told["checks"]) >= 15
+    assert len(told["checks"]) >= 14
     done = run("doctor")
     assert "nothing is wrong" in done.stdout and "1 device" in done.stdout and done.stderr == ""
     # A note is no reason to fail.
