@@ -259,7 +259,8 @@ void register_threads(const setting& entry, const situation& among, explained_se
 
 void reserve(const setting& entry, const situation& among, explained_setting& out) {
   const auto& value = std::get<std::string>(entry.value);
-  const bool valid = entry.what->kind == option_kind::reserve_list || is_reserve(value);
+  const bool is_list = entry.what->kind == option_kind::reserve_list;
+  const bool valid = is_list ? value != "[]" : is_reserve(value);
   out.here = {false, "Nothing: a device has one range, which reserves twice the device's memory in addresses."};
   if (!among.expandable_in_pytorch()) {
     out.pytorch = {false, "Nothing: it is for expandable segments, which are off."};
@@ -268,7 +269,9 @@ void reserve(const setting& entry, const situation& among, explained_setting& ou
     return;
   }
   if (!valid) {
-    out.pytorch = {false, "Nothing: PyTorch warns that it cannot read the value, and goes on with 9/8 of the device."};
+    out.pytorch = {false, is_list ? "Nothing: the list has no entry that can be read."
+                                  : "Nothing: PyTorch warns that it cannot read the value, and goes on with 9/8 of the "
+                                    "device."};
     out.severity = severity_level::warning;
     return;
   }

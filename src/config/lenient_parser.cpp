@@ -253,6 +253,7 @@ class lenient_reader {
   bool read_reserves(const option& what, std::size_t& i, option_value& value) {
     const std::size_t begin = i;
     std::set<std::string_view> classes;
+    std::vector<std::pair<std::string_view, std::string_view>> taken;  // each class once, with a reserve that is one
     warn_unless(what, i, '[');
     for (;;) {
       if (i + 1 >= tokens_.size()) return refuse_end(what.key);
@@ -267,13 +268,18 @@ class lenient_reader {
         warn(name, what.key, fmt::format("the class {} is given again: this reserve counts", tokens_[name].text));
       warn_unless(what, name + 1, ':');
       warn_about_reserve(what, i);
+      const std::string& class_name = tokens_[name].text;
+      if (is_reserve(tokens_[i].text) && !tokens_[name].is_separator() && class_name != large_segment_key) {
+        std::erase_if(taken, [&](const auto& earlier) { return earlier.first == class_name; });
+        taken.emplace_back(class_name, tokens_[i].text);
+      }
       if (i + 1 < tokens_.size() && tokens_[i + 1].is(',')) warn_about_comma(what, ++i);
       else if (i + 1 < tokens_.size() && !tokens_[i + 1].is(']'))
         warn(i + 1, what.key, fmt::format("\"{}\" follows without a comma", written(i + 1)));
     }
     if (i == begin) warn(i, what.key, "an empty list changes nothing");
     ++i;
-    value = std::string(text_.substr(tokens_[begin].begin, tokens_[i].end - tokens_[begin].begin));
+    value = join_reserves(taken);
     return true;
   }
 

@@ -201,6 +201,13 @@ std::string what_number_was_meant(std::string_view word, bool mebibytes) {
   return {};
 }
 
+std::string join_reserves(const std::vector<std::pair<std::string_view, std::string_view>>& entries) {
+  std::string list = "[";
+  for (const auto& [name, reserve] : entries)
+    list += fmt::format("{}{}:{}", list.size() == 1 ? "" : ",", name, reserve);
+  return list + "]";
+}
+
 bool is_reserve(std::string_view text) {
   if (text.ends_with('G') || text.ends_with('g')) text.remove_suffix(1);
   if (text.starts_with('+')) text.remove_prefix(1);

@@ -7,6 +7,8 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 namespace terrazzo::detail {
 
@@ -33,6 +35,9 @@ namespace terrazzo::detail {
 /// Guesses the whole number that was meant by a word of which std::stoull reads a part: "1e3" is 1000, and in MiB "40MB"
 /// is 40 and "2G" 2048. Empty if it is not evident.
 [[nodiscard]] std::string what_number_was_meant(std::string_view word, bool mebibytes);
+
+/// Prints classes and their reserves as a list: "[a:0.5,b:40G]".
+[[nodiscard]] std::string join_reserves(const std::vector<std::pair<std::string_view, std::string_view>>& entries);
 
 /// Tells whether PyTorch takes a word for the size of an expandable segment: a fraction, or GiB with a G at the end.
 [[nodiscard]] bool is_reserve(std::string_view text);

@@ -288,15 +288,15 @@ class strict_reader {
     const std::size_t opening = here().begin;
     ++at_;
     while (!error_ && !at_end() && !here().is(']')) {
-      const token left = here();
+      const token& left = here();
       if (left.is_separator()) return refuse_here(fmt::format("\"{}\" stands where a word was expected", left.text));
       ++at_;
       if (at_end() || !here().is(':')) return refuse_here(fmt::format("a colon must follow \"{}\"", left.text));
       ++at_;
       if (at_end() || here().is_separator()) return refuse_here(fmt::format("\"{}\" has no value", left.text));
-      const token right = here();
-      for (const token& word : {left, right})
-        if (word.was_broken()) return refuse(word.begin, "white space inside a word", with(word, word.text));
+      const token& right = here();
+      for (const token* word : {&left, &right})
+        if (word->was_broken()) return refuse(word->begin, "white space inside a word", with(*word, word->text));
       ++at_;
       take(left, right);
       if (error_ || at_end() || here().is(']')) continue;
@@ -345,15 +345,19 @@ class strict_reader {
   }
 
   void read_reserves(setting& entry) {
-    const std::size_t begin = here().begin;
+    std::vector<std::pair<std::string_view, std::string_view>> entries;
     read_list([&](const token& name, const token& amount) {
       if (name.text == "large_segment_size_mb")
         return refuse(name.begin, "PyTorch would take this name of a class for the key large_segment_size_mb");
       if (!is_reserve(amount.text))
         refuse(amount.begin,
                fmt::format("a reserve is a fraction like 0.5, or GiB like 40G, above 0; got \"{}\"", amount.text));
+      for (const auto& earlier : entries)
+        if (earlier.first == name.text)
+          refuse(name.begin, fmt::format("the class {} is given a reserve twice", name.text));
+      entries.emplace_back(name.text, amount.text);
     });
-    if (!error_) entry.value = std::string(text_.substr(begin, tokens_[at_ - 1].end - begin));
+    if (!error_) entry.value = join_reserves(entries);
   }
 
   // Two sizes must not be below large_segment_size_mb, wherever each of them was set.

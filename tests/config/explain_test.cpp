@@ -253,6 +253,15 @@ TEST_CASE("explain: a setting given twice counts once, with its last value") {
   CHECK(made.fixed == "max_split_size_mb:128");
 }
 
+TEST_CASE("explain: entries of a list that PyTorch ignores are left out of the string to use") {
+  const explanation made =
+      explain_torch("expandable_segments:True,expandable_segments_reserve_by_class:[a:0.5,b:x, c :40g,a:2G]");
+  CHECK(made.accepted);
+  CHECK(made.fixed == "expandable_segments:True,expandable_segments_reserve_by_class:[c:40g,a:2G]");
+  CHECK(explain_torch("expandable_segments:True,expandable_segments_reserve_by_class:[b:x]").fixed ==
+        "expandable_segments:True");
+}
+
 TEST_CASE("explain: strings that people pasted get explanations, and strings that can be used") {
   const auto all = read_pasted_strings();
   CHECK(all.size() >= 60);
