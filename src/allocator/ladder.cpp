@@ -15,6 +15,12 @@
 namespace terrazzo::detail {
 
 status device_allocator::allocate_on_miss(stream_heap& heap, const request& wanted, void*& result) noexcept {
+  // What can never be had must not cost others their cache.
+  if (!wanted.is_small() && wanted.block_bytes > std::min(memory_.limit_bytes(), memory_.total_bytes())) {
+    const context_scope scope(context());
+    out_of_memory_count_.fetch_add(1, std::memory_order_relaxed);
+    return tell_out_of_memory(heap, wanted);
+  }
   {
     const std::lock_guard guard(heap.lock);
     heap.flush();
@@ -139,13 +145,19 @@ status device_allocator::tell_out_of_memory(const stream_heap& heap, const reque
   else if (kind() == segment_kind::plain && memory_.has_virtual_memory() && unused >= wanted.block_bytes)
     advice = "set expandable_segments:True, which needs no contiguous piece of memory";
   try {
-    return fail(
-        status::out_of_memory,
-        "out of memory on device {}: {} were asked for; of {} in all, {} are free, {} are held by terrazzo "
-        "(limit {}) of which {} are allocated and {} are not; the largest free run for this stream is {}. To try: {}",
-        context().device(), format_bytes(wanted.requested_bytes), format_bytes(memory_.total_bytes()),
-        free_known ? format_bytes(free_bytes) : "an unknown number", format_bytes(held), format_bytes(limit),
-        format_bytes(now.allocated_bytes.current), format_bytes(unused), format_bytes(largest), advice);
+    const std::string others =
+        free_known
+            ? fmt::format("{} are free and {} are held by others", format_bytes(free_bytes),
+                          format_bytes(memory_.total_bytes() - std::min(memory_.total_bytes(), free_bytes + held)))
+            : std::string("the driver does not tell how much is free");
+    const std::string allowed =
+        limit < memory_.total_bytes() ? fmt::format(" of the {} that it may", format_bytes(limit)) : std::string();
+    return fail(status::out_of_memory,
+                "out of memory on device {}: {} were asked for. Of the device's {}, {}; terrazzo holds {}{}: {} "
+                "allocated, {} cached. The largest free run for this stream is {}. To try: {}",
+                context().device(), format_bytes(wanted.requested_bytes), format_bytes(memory_.total_bytes()), others,
+                format_bytes(held), allowed, format_bytes(now.allocated_bytes.current), format_bytes(unused),
+                format_bytes(largest), advice);
   } catch (const std::bad_alloc&) {
     return fail(status::out_of_memory, "out of memory on device {}: {} bytes were asked for", context().device(),
                 wanted.requested_bytes);

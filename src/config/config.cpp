@@ -4,6 +4,7 @@
 #include <cstdlib>
 
 #include "base/failure.hpp"
+#include "config/explain.hpp"
 #include "config/parser.hpp"
 
 namespace terrazzo {
@@ -47,6 +48,14 @@ void throw_if(const std::optional<config_error>& error, std::string_view source,
   if (error) throw_on_failure(fail(status::invalid_config, "{}", to_sentence(*error, source, text)));
 }
 
+// Likewise, with the string to write instead: all mistakes mended, not only the first.
+void throw_if_not_strict(std::optional<config_error> error, std::string_view source, std::string_view text,
+                         const config& base) {
+  if (!error) return;
+  if (!error->corrected.empty()) error->corrected = explain(own_variable, text, {}, base).mended;
+  throw_if(error, source, text);
+}
+
 void tell(const reading& read, std::string_view source, std::vector<std::string>* warnings) {
   if (warnings == nullptr) return;
   for (const config_warning& each : read.warnings) {
@@ -61,7 +70,7 @@ void tell(const reading& read, std::string_view source, std::vector<std::string>
 config parse_config(std::string_view text, const config& base) {
   config settings = base;
   detail::reading ignored;
-  detail::throw_if(detail::read_strictly(text, settings, ignored), "config string", text);
+  detail::throw_if_not_strict(detail::read_strictly(text, settings, ignored), "config string", text, base);
   return settings;
 }
 
@@ -88,7 +97,7 @@ config config_from_environment(std::vector<std::string>* warnings) {
   }
   detail::reading read;
   if (const char* own = std::getenv(detail::own_variable))
-    detail::throw_if(detail::read_strictly(own, settings, read), detail::own_variable, own);
+    detail::throw_if_not_strict(detail::read_strictly(own, settings, read), detail::own_variable, own, settings);
   return settings;
 }
 

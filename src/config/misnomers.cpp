@@ -21,14 +21,13 @@ constexpr misnomer table[] = {
     {"allocator", "backend", "the key is backend"},
     {"cudaMallocAsync", "backend:cudaMallocAsync", "it is a value of the key backend"},
     {"native", "backend:native", "it is a value of the key backend"},
-    {"expandable_segments_handle_type", "",
-     "PyTorch's error messages recommend it, but no version reads it from a string"},
+    {"expandable_segments_handle_type", "", "PyTorch's error messages recommend it, but it is read from no string"},
     {"roundup_bypass_threshold_mb", "",
      "later versions of PyTorch took it away: roundup_power2_divisions takes a list of sizes instead"},
-    {"caching_allocator", "", "no version of PyTorch has such a key"},
-    {"pooled", "", "no version of PyTorch has such a key"},
-    {"heuristic", "", "no version of PyTorch has such a key"},
-    {"nmalloc", "", "no version of PyTorch has such a key"},
+    {"caching_allocator", "", "PyTorch has no such key"},
+    {"pooled", "", "PyTorch has no such key"},
+    {"heuristic", "", "PyTorch has no such key"},
+    {"nmalloc", "", "PyTorch has no such key"},
 };
 
 }  // namespace

@@ -78,7 +78,6 @@ std::string describe_range(std::string_view noun, const value_range& range, doub
   if (bounded)
     return fmt::format("{}, {} {} and {} {}", noun, range.low_open ? "above" : "at least", low,
                        range.high_open ? "below" : "at most", range.high);
-  if (low == 0 && !range.low_open) return std::string(noun);
   return fmt::format("{}, {} {}", noun, range.low_open ? "more than" : "at least", low);
 }
 

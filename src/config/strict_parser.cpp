@@ -66,7 +66,7 @@ std::string meant_real(std::string_view word, const value_range& range) {
   std::string_view rest;
   auto number = leading_number(word, rest);
   if (!number) return {};
-  if (*number >= 2 && *number <= 100 && range.high <= 1 && (rest.empty() || rest == "%")) *number /= 100;
+  if (*number >= 10 && *number <= 100 && range.high <= 1 && (rest.empty() || rest == "%")) *number /= 100;
   return range.holds(*number) ? fmt::format("{}", *number) : std::string();
 }
 
@@ -194,20 +194,23 @@ class strict_reader {
 
   void refuse_key(const token& key) {
     if (refuse_strays(key)) return;
-    const std::size_t equals = key.text.find('=');
-    if (equals != std::string::npos && find_option(key.text.substr(0, equals)) != nullptr) {
-      std::string meant = key.text;
-      meant[equals] = ':';
-      key_ = meant.substr(0, equals);
+    // "key=value": the name is mended together with the sign.
+    const std::size_t equals = std::min(key.text.find('='), key.text.size());
+    const std::string name = key.text.substr(0, equals);
+    const std::string rest = equals < key.text.size() ? ":" + key.text.substr(equals + 1) : std::string();
+    key_ = name;
+    if (!rest.empty() && find_option(name) != nullptr) {
       return refuse(text_.find('=', key.begin), "a colon, not \"=\", stands between a key and its value",
-                    with(key, meant));
+                    with(key, name + rest));
     }
-    if (const misnomer* known = find_misnomer(key.text))
-      return refuse_here(fmt::format("there is no key \"{}\": {}", key.text, known->remark),
-                         known->meant.empty() ? std::string() : with(key, known->meant));
-    const option* near = nearest_option(key.text);
-    if (near == nullptr) return refuse_here(fmt::format("there is no key \"{}\"", key.text));
-    refuse_here(fmt::format("there is no key \"{}\"; the nearest is {}", key.text, near->key), with(key, near->key));
+    if (const misnomer* known = find_misnomer(name)) {
+      return refuse_here(fmt::format("there is no key \"{}\": {}", name, known->remark),
+                         known->meant.empty() ? std::string() : with(key, fmt::format("{}{}", known->meant, rest)));
+    }
+    const option* near = nearest_option(name);
+    if (near == nullptr) return refuse_here(fmt::format("there is no key \"{}\"", name));
+    refuse_here(fmt::format("there is no key \"{}\"; the nearest is {}", name, near->key),
+                with(key, fmt::format("{}{}", near->key, rest)));
   }
 
   void read_value(setting& entry) {

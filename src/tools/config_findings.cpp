@@ -23,6 +23,8 @@ std::vector<finding> config_findings(const evidence& seen) {
   const auto lookup = [&](const char* name) { return seen.variable(name); };
   detail::surroundings where = detail::usual_surroundings();
   where.windows = seen.is_windows;
+  for (const device_facts& device : seen.machine.devices)
+    if (device.problem.empty()) where.virtual_memory = where.virtual_memory.value_or(true) && device.has_virtual_memory;
   std::vector<finding> found;
   for (const explanation& made : explain_environment(lookup, where)) {
     if (!made.in_force || made.worst() < severity_level::warning) continue;

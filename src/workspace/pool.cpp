@@ -90,11 +90,18 @@ status workspace_store::wait_for_device() const noexcept {
   return scope.result() == status::ok ? memory_.memory().wait_for_device() : scope.result();
 }
 
+status workspace_store::allocate_workspace(stream_handle stream, void*& pointer) {
+  const status allocated = memory_.allocate(size_.bytes, stream, options_.alignment, pointer);
+  if (allocated != status::out_of_memory) return allocated;
+  const std::string why = last_error_message();
+  return fail(allocated, "no memory for a cuBLAS workspace of {}: {}", format_bytes(size_.bytes), why);
+}
+
 status workspace_store::make_spares() {
   if (options_.preallocate_count == 0) return status::ok;
   while (spares_.size() < options_.preallocate_count) {
     spares_.push_back(nullptr);
-    const status allocated = memory_.allocate(size_.bytes, nullptr, options_.alignment, spares_.back());
+    const status allocated = allocate_workspace(nullptr, spares_.back());
     if (allocated == status::ok) continue;
     spares_.pop_back();
     return allocated;  // the destructor gives back what there is
@@ -128,7 +135,7 @@ status workspace_store::make_lease(stream_handle stream, lease_table::node_type&
   if (fresh.pointer == nullptr) {
     const status room = check_room();
     if (room != status::ok) return room;
-    const status allocated = memory_.allocate(size_.bytes, stream, options_.alignment, fresh.pointer);
+    const status allocated = allocate_workspace(stream, fresh.pointer);
     if (allocated != status::ok) return allocated;
   }
   made = nursery.extract(place);

@@ -55,6 +55,7 @@ class workspace_store {
   workspace_store(device_allocator& memory, std::shared_ptr<const cublas> library, const workspace_options& options)
       : memory_(memory), library_(std::move(library)), options_(options) {}
 
+  [[nodiscard]] status allocate_workspace(stream_handle stream, void*& pointer);
   [[nodiscard]] status make_spares();
   /// Finds a stream's lease, or makes it, and calls `use(lease)` under `tables_`.
   template <typename Use>

@@ -328,6 +328,29 @@ TEST_CASE("allocator: the legacy stream has two handles and is one stream") {
   });
 }
 
+TEST_CASE("allocator: a request that can never be had leaves the cache as it is, and waits for nobody") {
+  for_each_kind("memory=64MiB", [](session& on) {
+    std::vector<void*> blocks;
+    for (const std::size_t bytes : {20 * mib, 4 * mib, std::size_t{4096}}) blocks.push_back(on.allocate(bytes));
+    for (void* each : blocks) REQUIRE(on.deallocate(each) == status::ok);
+    const std::uint64_t waits = on.gpu.calls("cuCtxSynchronize");
+    CHECK(on.allocate(65 * mib) == nullptr);
+    CHECK(on.last == status::out_of_memory);
+    on.allocator->set_limit(32 * mib);
+    CHECK(on.allocate(33 * mib) == nullptr);
+    CHECK(std::string(last_error_message()).find("of the 32 MiB that it may") != std::string::npos);
+    CHECK(on.gpu.calls("cuCtxSynchronize") == waits);
+    CHECK(on.allocator->stats().out_of_memory_count == 2);
+    CHECK(on.allocator->stats().retry_count == 0);
+    const std::uint64_t calls = on.allocator->stats().driver_calls;
+    CHECK(on.allocate(20 * mib) == blocks[0]);
+    CHECK(on.allocate(4 * mib) == blocks[1]);
+    CHECK(on.allocate(4096) == blocks[2]);
+    CHECK(on.allocator->stats().driver_calls == calls);
+    CHECK(on.is_valid());
+  });
+}
+
 TEST_CASE("allocator: the error of a full device tells what was asked and what is there") {
   for_each_kind("memory=64MiB;other=16MiB", [](session& on) {
     std::vector<void*> blocks;
@@ -336,7 +359,8 @@ TEST_CASE("allocator: the error of a full device tells what was asked and what i
     CHECK(on.last == status::out_of_memory);
     const std::string message = last_error_message();
     CAPTURE(message);
-    for (const char* part : {"device 0", "40 MiB", "64 MiB", "To try:"}) {
+    for (const char* part : {"device 0: 40 MiB were asked for", "Of the device's 64 MiB", "16 MiB are held by others",
+                             "terrazzo holds 48 MiB: 48 MiB allocated, 0 bytes cached", "To try: "}) {
       CAPTURE(part);
       CHECK(message.find(part) != std::string::npos);
     }

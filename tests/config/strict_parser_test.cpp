@@ -244,3 +244,20 @@ TEST_CASE("config: settings made field by field are checked against the table") 
   odd.headroom_bytes = 1;
   CHECK(detail::validate_settings(odd) == status::ok);
 }
+
+TEST_CASE("config: an error of the program's string shows the string to write, all mistakes mended") {
+  const auto said = [](const char* text) {
+    try {
+      (void)parse_config(text);
+    } catch (const terrazzo::error& caught) {
+      return std::string(caught.what());
+    }
+    return std::string();
+  };
+  CHECK(said("max_splt_size_mb=64,expandable_segments:false")
+            .find("Try \"max_split_size_mb:64,expandable_segments:False\"") != std::string::npos);
+  // What cannot be mended is not guessed at.
+  CHECK(said("expandable_segment:Maybe").find("Try") == std::string::npos);
+  CHECK(said("per_process_memory_fraction:3").find("Try") == std::string::npos);
+  CHECK(said("headroom_mb:-1").find("a number of MiB, at least 0") != std::string::npos);
+}

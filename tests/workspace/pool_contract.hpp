@@ -272,7 +272,7 @@ TEST_CASE("workspace pool " TERRAZZO_CONTRACT ": options that cannot be met give
        {.bytes = mib, .preallocate_count = SIZE_MAX},
        nullptr,
        status::out_of_memory,
-       "out of memory on device 0: 1 MiB were asked for"},
+       "no memory for a cuBLAS workspace of 1 MiB: out of memory on device 0: 1 MiB were asked for"},
   };
   for (const auto& row : rows) {
     CAPTURE(std::string(row.name));
