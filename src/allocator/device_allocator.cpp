@@ -155,7 +155,7 @@ void* device_allocator::take_cached(stream_heap& heap, const request& wanted) no
   void* found = heap.take_small(wanted.size_class, wanted.requested_bytes);
   if (found != nullptr) [[likely]]
     return found;
-  block* under = heap.source().take(heap, wanted.block_bytes, wanted.alignment);
+  block* under = heap.take_from_source(wanted.block_bytes, wanted.alignment);
   if (under == nullptr || !heap.open_slab(wanted.size_class, *under)) return nullptr;
   return heap.take_small(wanted.size_class, wanted.requested_bytes);
 }

@@ -79,7 +79,7 @@ status device_allocator::grow(stream_heap& heap, const request& wanted, bool las
 
 void* device_allocator::take_any_slab(stream_heap& heap, const request& wanted) noexcept {
   const std::lock_guard guard(heap.lock);
-  block* under = heap.source().take(heap, slab_unit_bytes, slab_unit_bytes);
+  block* under = heap.take_from_source(slab_unit_bytes, slab_unit_bytes);
   if (under != nullptr && heap.open_slab(wanted.size_class, *under))
     return heap.take_small(wanted.size_class, wanted.requested_bytes);
   for (std::size_t larger = wanted.size_class + 1; larger < size_class_count; ++larger) {
