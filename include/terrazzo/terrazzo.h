@@ -148,7 +148,7 @@ typedef struct terrazzo_stats {
   uint64_t retry_count;               /* requests that came to wait for the device, served or not */
   uint64_t invalid_free_count;        /* frees refused: foreign pointers, double frees, others' blocks */
   size_t limit_bytes;                 /* what terrazzo may hold on this device */
-  size_t largest_free_bytes;          /* the largest free block of the source; fronts and slabs may hold more */
+  size_t largest_free_bytes;          /* the largest free block of any source; fronts and slabs may hold more */
   size_t segment_count;               /* plain segments, or reservations of the range */
 } terrazzo_stats_t;
 

@@ -9,10 +9,10 @@
 // An allocator has one source of each kind that its settings have asked for so far, and takes new blocks from the one
 // that they ask for now; a stream has a heap for each.
 //
-// Locks, in the order in which they are taken: growth (a mutex; held across driver calls, by misses alone), then a
-// heap's (never two, but in `validate` and the statistics, in the order of the heaps), then the source's. A heap's and
-// a source's are spin locks, and no driver call is made under them: who finds what he needs cached waits for nobody's
-// driver.
+// Locks, in the order in which they are taken: growth (a mutex; held across driver calls, by misses alone), that of
+// the list of heaps, a heap's (never two, but in `validate` and `shutdown`, in the order of the heaps), the source's. A
+// heap's and a source's are spin locks, and no driver call is made under them: who finds what he needs cached waits for
+// nobody's driver.
 //
 // Stream order: a free block knows the stream that used it last, its `user`. That stream may take it at once. Others
 // may only once the user's work has finished, as a wait for the device shows, and the user has been taken away: then the

@@ -5,7 +5,8 @@
 // nothing else; a slab, the front, or the source's free blocks. Only then, with no lock held, the ladder. Steps of a
 // deallocation: the address map tells slab or block; its heap; lock that, or leave the block on its remote list.
 //
-// Threads: all functions but the destructor may be called at any time. After `shutdown` all fail with shut_down.
+// Threads: all functions but the destructor may be called at any time. After `shutdown` those that
+// allocate, free, trim or change settings fail with shut_down.
 #pragma once
 
 #include <atomic>
@@ -95,7 +96,7 @@ class device_allocator {
   [[nodiscard]] status grow(stream_heap& heap, const request& wanted, bool last_try, void*& result) noexcept;
   [[nodiscard]] void* take_any_slab(stream_heap& heap, const request& wanted) noexcept;
   [[nodiscard]] status wait_for_everything() noexcept;
-  [[nodiscard]] status tell_out_of_memory(const stream_heap& heap, const request& wanted) const noexcept;
+  [[nodiscard]] status tell_out_of_memory(const stream_heap& heap, const request& wanted) noexcept;
 
   /// What an address was found to be.
   struct location {

@@ -9,8 +9,7 @@
 //
 // Differences, each for less memory: a segment that does not fit into what is left is tried once more at the request's
 // own size; what streams have left in pieces serves every stream rather than none; and the cache is searched again after
-// every step. Source:
-// c10/cuda/CUDACachingAllocator.cpp, PyTorch 2.15.
+// every step. Source: c10/cuda/CUDACachingAllocator.cpp, PyTorch 2.15.
 #pragma once
 
 #include <memory>

@@ -1,5 +1,5 @@
-// A stream heap: what one stream of a device owns of one source. Small blocks come from its slabs, one list of partly used slabs for
-// each size class; large ones from its front, else from the source.
+// A stream heap: what one stream of a device owns of one source. Small blocks come from its slabs, one list of partly
+// used slabs for each size class; large ones from its front, else from the source.
 //
 // Freed by another thread while the lock is taken: the block goes on the remote list, one atomic push, and is freed by
 // whoever takes the lock for this heap next. So nobody waits for a thread that was descheduled with the lock.

@@ -11,6 +11,7 @@
 #include <span>
 
 #include "base/bits.hpp"
+#include "config/misnomers.hpp"
 #include "config/numbers.hpp"
 #include "config/parser.hpp"
 #include "config/tokenizer.hpp"
@@ -34,7 +35,7 @@ class lenient_reader {
     for (std::size_t i = 0; i < tokens_.size(); ++i) {
       const token& key = tokens_[i];
       const option* what = find_option(key.text);
-      if (what == nullptr) return refuse(i, key.text, fmt::format("there is no key \"{}\"", key.text));
+      if (what == nullptr) return refuse(i, key.text, explain_unknown(key.text).message);
       if (what->owner == key_owner::terrazzo)
         return refuse(i, key.text,
                       fmt::format("PyTorch does not know {}: it belongs in TERRAZZO_ALLOC_CONF", key.text));

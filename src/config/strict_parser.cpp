@@ -203,14 +203,8 @@ class strict_reader {
       return refuse(text_.find('=', key.begin), "a colon, not \"=\", stands between a key and its value",
                     with(key, name + rest));
     }
-    if (const misnomer* known = find_misnomer(name)) {
-      return refuse_here(fmt::format("there is no key \"{}\": {}", name, known->remark),
-                         known->meant.empty() ? std::string() : with(key, fmt::format("{}{}", known->meant, rest)));
-    }
-    const option* near = nearest_option(name);
-    if (near == nullptr) return refuse_here(fmt::format("there is no key \"{}\"", name));
-    refuse_here(fmt::format("there is no key \"{}\"; the nearest is {}", name, near->key),
-                with(key, fmt::format("{}{}", near->key, rest)));
+    const unknown_key told = explain_unknown(name);
+    refuse_here(told.message, told.meant.empty() ? std::string() : with(key, told.meant + rest));
   }
 
   void read_value(setting& entry) {

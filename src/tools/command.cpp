@@ -21,10 +21,6 @@ void invocation::print_error(const std::string& message) const {
   err.print("{} {}\n", err.paint(style::error, "terrazzo: error:"), message);
 }
 
-void invocation::print_warning(const std::string& message) const {
-  err.print("{} {}\n", err.paint(style::warning, "terrazzo: warning:"), message);
-}
-
 void add_output_options(CLI::App& command, invocation& with) {
   static const std::map<std::string, color_choice> choices = {
       {"auto", color_choice::automatic}, {"always", color_choice::always}, {"never", color_choice::never}};

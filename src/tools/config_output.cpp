@@ -78,9 +78,8 @@ void print_problems(const terminal& out, const explanation& made) {
 
 void print_explanation(const terminal& out, const explanation& made, const detail::surroundings& where) {
   const bool torch = detail::is_pytorch_variable(made.variable);
-  const std::string who = torch ? fmt::format("PyTorch {}.{} on {}", where.torch_version / 100,
-                                              where.torch_version % 100, where.windows ? "Windows" : "Linux")
-                                : std::string("terrazzo");
+  const std::string who =
+      torch ? fmt::format("PyTorch 2.15 on {}", where.windows ? "Windows" : "Linux") : std::string("terrazzo");
   const std::string verdict = !made.in_force  ? out.paint(style::warning, "not looked at")
                               : made.accepted ? out.paint(style::good, "accepted")
                                               : out.paint(style::error, "refused");
@@ -164,10 +163,9 @@ std::vector<change> changes_of(const explanation& made) {
   std::vector<change> all;
   for (const problem& each : made.problems) all.push_back({fmt::format("column {}", each.column), each.message});
   for (const explained_setting& each : made.settings) {
-    const std::string setting = fmt::format("{}:{}", each.what->key, each.value);
-    if (("," + made.fixed + ",").find("," + setting + ",") != std::string::npos) continue;
-    const bool only_here = !each.pytorch.acts;
-    all.push_back({"without " + setting, only_here ? each.pytorch.text : each.advice});
+    if (each.keep) continue;
+    all.push_back({fmt::format("without {}:{}", each.what->key, each.value),
+                   each.pytorch.acts ? each.advice : each.pytorch.text});
   }
   return all;
 }
@@ -279,8 +277,9 @@ A config string is a list of `key:value` between commas, as in `expandable_segme
 | `PYTORCH_CUDA_ALLOC_CONF`, else `PYTORCH_ALLOC_CONF` | as PyTorch 2.15 reads it, however odd | PyTorch's |
 | `PYTORCH_HIP_ALLOC_CONF`, between the two | likewise, for the keys that all devices share | PyTorch's |
 | `TERRAZZO_ALLOC_CONF` | strictly; wins key by key over the others | all |
-| a string that the program gives: `terrazzo::parse_config`, `terrazzo_allocator_options_t` | strictly | all |
-| `terrazzo::config` in C++, field by field | checked when the allocator is made | those that act |
+| a string that the program gives: `parse_config`, the C ABI | strictly | all |
+| likewise: `parse_pytorch_config` | as PyTorch 2.15 reads it, with warnings | PyTorch's |
+| `terrazzo::config` in C++, field by field | checked when the allocator is made, or by `set_settings` | those that act |
 
 The first of PyTorch's variables that is set counts whole, even if it is empty. When a program hands PyTorch a second
 string, the settings marked *resets* go back to their defaults unless it names them; the others stay.
