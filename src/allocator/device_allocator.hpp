@@ -84,7 +84,7 @@ class device_allocator {
   /// REQUIRES: growth is held.
   [[nodiscard]] status put_in_force(const config& settings);
 
-  [[nodiscard]] status make_request(std::size_t bytes, std::size_t alignment, request& made) const noexcept;
+  [[nodiscard]] status make_request(std::size_t bytes, std::size_t alignment, request& made) noexcept;
   [[nodiscard]] status find_heap(stream_handle stream, stream_heap*& heap) noexcept;
   [[nodiscard]] TERRAZZO_NOINLINE status allocate_generally(std::size_t bytes, stream_handle stream,
                                                             std::size_t alignment, void*& result) noexcept;

@@ -14,14 +14,6 @@ using detail::problem;
 using detail::severity_level;
 using json = nlohmann::ordered_json;
 
-// One column for each byte that would move the cursor, so that carets stand where they should.
-std::string printable(std::string_view text) {
-  std::string out(text);
-  for (char& c : out)
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = ' ';
-  return out;
-}
-
 std::string caret_line(const std::string& shown, const std::vector<std::size_t>& offsets) {
   std::string line;
   for (const std::size_t offset : offsets) {
@@ -46,7 +38,8 @@ void print_carets(const terminal& out, const explanation& made) {
   }
   const std::size_t width = room - 6;  // dots on both sides
   for (std::size_t i = 0; i < offsets.size();) {
-    const std::size_t begin = offsets[i] > width / 2 ? offsets[i] - width / 2 : 0;
+    std::size_t begin = offsets[i] > width / 2 ? offsets[i] - width / 2 : 0;
+    while (begin < shown.size() && (static_cast<unsigned char>(shown[begin]) & 0xc0) == 0x80) ++begin;
     const std::string_view before = begin > 0 ? "..." : "";
     const std::string piece = shown.substr(begin, width);
     std::vector<std::size_t> inside;
@@ -164,8 +157,10 @@ std::vector<change> changes_of(const explanation& made) {
   for (const problem& each : made.problems) all.push_back({fmt::format("column {}", each.column), each.message});
   for (const explained_setting& each : made.settings) {
     if (each.keep) continue;
-    all.push_back({fmt::format("without {}:{}", each.what->key, each.value),
-                   each.pytorch.acts ? each.advice : each.pytorch.text});
+    const std::string& why = !detail::is_pytorch_variable(made.variable) ? each.here.text
+                             : each.pytorch.acts                         ? each.advice
+                                                                         : each.pytorch.text;
+    all.push_back({fmt::format("without {}:{}", each.what->key, each.value), why});
   }
   return all;
 }
