@@ -2,6 +2,8 @@
 //   requested <= allocated <= active <= reserved
 #pragma once
 
+#include "terrazzo/cpp20.hpp"
+
 #include <cstddef>
 #include <cstdint>
 
