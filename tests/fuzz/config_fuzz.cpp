@@ -6,18 +6,15 @@
 //   agreement   where both readers accept a string, it means the same
 //   use         the string that an explanation gives to use is sound, and is its own string to use
 //   memory      reading a string allocates at most `fixed_bytes` + `bytes_per_byte` x its length at any time
-#include <malloc.h>
-
-#include <algorithm>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
-#include <new>
 #include <string>
 #include <string_view>
 
 #include "config/explain.hpp"
 #include "config/parser.hpp"
+#include "counted_memory.hpp"
 #include "terrazzo/config.hpp"
 
 namespace {
@@ -28,59 +25,20 @@ namespace {
 constexpr std::int64_t fixed_bytes = 4 << 10;
 constexpr std::int64_t bytes_per_byte = 1024;
 
-bool counting = false;
-std::int64_t live_bytes = 0;
-std::int64_t peak_bytes = 0;
-
-void count(void* block, std::int64_t sign) {
-  if (!counting || block == nullptr) return;
-  live_bytes += sign * static_cast<std::int64_t>(malloc_usable_size(block));
-  peak_bytes = std::max(peak_bytes, live_bytes);
-}
-
-}  // namespace
-
-// All of a kind, lest the address sanitizer's own frees what came from here.
-void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
-  void* block = std::malloc(size);
-  count(block, 1);
-  return block;
-}
-void* operator new(std::size_t size) {
-  if (void* block = operator new(size, std::nothrow)) return block;
-  throw std::bad_alloc();
-}
-void* operator new[](std::size_t size, const std::nothrow_t&) noexcept { return operator new(size, std::nothrow); }
-void* operator new[](std::size_t size) { return operator new(size); }
-void operator delete(void* block) noexcept {
-  count(block, -1);
-  std::free(block);
-}
-void operator delete(void* block, std::size_t) noexcept { operator delete(block); }
-void operator delete(void* block, const std::nothrow_t&) noexcept { operator delete(block); }
-void operator delete[](void* block) noexcept { operator delete(block); }
-void operator delete[](void* block, std::size_t) noexcept { operator delete(block); }
-void operator delete[](void* block, const std::nothrow_t&) noexcept { operator delete(block); }
-
-namespace {
-
 using namespace terrazzo;
 using namespace terrazzo::detail;
 
 [[noreturn]] void report(const char* what, std::string_view text) {
-  counting = false;
+  static_cast<void>(fuzz::stop_counting());
   std::fprintf(stderr, "config_fuzz: %s: \"%.*s\"\n", what, static_cast<int>(text.size()), text.data());
   std::abort();
 }
 
 class memory_bound {
  public:
-  explicit memory_bound(std::string_view text) : text_(text) {
-    live_bytes = peak_bytes = 0;
-    counting = true;
-  }
+  explicit memory_bound(std::string_view text) : text_(text) { fuzz::start_counting(); }
   ~memory_bound() {
-    counting = false;
+    const std::int64_t peak_bytes = fuzz::stop_counting();
     if (peak_bytes > fixed_bytes + bytes_per_byte * static_cast<std::int64_t>(text_.size())) {
       std::fprintf(stderr, "config_fuzz: %lld bytes at once for %zu\n", static_cast<long long>(peak_bytes),
                    text_.size());
