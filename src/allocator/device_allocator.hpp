@@ -10,6 +10,7 @@
 #pragma once
 
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <unordered_map>
@@ -44,6 +45,8 @@ class device_allocator {
   [[nodiscard]] statistics stats() const noexcept;
   void reset_peaks() noexcept;
   [[nodiscard]] status validate() const noexcept;
+  /// Calls `visit(block)` for each block of each segment, in the order of addresses within one. Other threads wait.
+  void visit_blocks(const std::function<void(const block&)>& visit) const;
 
   [[nodiscard]] const device_memory& memory() const noexcept { return memory_; }
   [[nodiscard]] const primary_context& context() const noexcept { return memory_.context(); }
