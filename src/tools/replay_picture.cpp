@@ -121,7 +121,7 @@ void draw_map(drawing& out, const replay_panel& panel, double top) {
   }
   for (std::size_t row = 0; row < map_rows; row += 4)
     out.text(left - 6, top + static_cast<double>(row) * (row_height + rows_gap) + 10, "end",
-             "+" + detail::format_bytes(static_cast<std::size_t>(bytes_of_row) * row));
+             fmt::format("+{}", detail::format_bytes(static_cast<std::size_t>(bytes_of_row) * row)));
   const double legend = top + map_rows * (row_height + rows_gap) + 12;
   double x = left;
   for (const auto& [color, word] : {std::pair{live_color, "live"},
