@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cmath>
 #include <deque>
+#include <optional>
 
 #include "allocator/device_allocator.hpp"
 #include "base/bits.hpp"
@@ -28,11 +29,11 @@ class replay_streams {
  public:
   replay_streams(soft_device* soft, const detail::primary_context& context, std::size_t count,
                  const replay_setup& setup)
-      : soft_(soft), context_(context), setup_(setup) {
+      : soft_(soft), setup_(setup) {
     handles_.push_back(nullptr);
-    const bool real = soft_ != nullptr && setup_.completion != completion_kind::at_free;
+    const bool real = is_asynchronous();
     const auto create = real ? function<decltype(&cuStreamCreate)>("cuStreamCreate") : nullptr;
-    const detail::context_scope scope(context_);
+    if (real) current_.emplace(context);
     for (std::size_t i = 1; i < count; ++i) {
       CUstream made = reinterpret_cast<CUstream>(i * 4096);  // no driver sees it
       if (real && create(&made, CU_STREAM_NON_BLOCKING) != CUDA_SUCCESS)
@@ -42,9 +43,8 @@ class replay_streams {
   }
 
   ~replay_streams() {
-    if (soft_ == nullptr || setup_.completion == completion_kind::at_free) return;
+    if (!is_asynchronous()) return;
     const auto destroy = function<decltype(&cuStreamDestroy_v2)>("cuStreamDestroy_v2");
-    const detail::context_scope scope(context_);
     for (std::size_t i = 1; i < handles_.size(); ++i) destroy(handles_[i]);
   }
   replay_streams(const replay_streams&) = delete;
@@ -54,19 +54,19 @@ class replay_streams {
 
   /// The work that uses a block which is freed now.
   void use(std::uint32_t stream, std::uint64_t now) {
-    if (soft_ == nullptr || setup_.completion == completion_kind::at_free) return;
-    const detail::context_scope scope(context_);
+    if (!is_asynchronous()) return;
     soft_->terrazzo_softgpu_enqueue(handles_[stream], do_nothing, nullptr, 0);
     if (setup_.completion == completion_kind::delayed) pending_.push_back({now + setup_.delay, stream});
   }
   void finish_until(std::uint64_t now) {
-    if (pending_.empty() || pending_.front().due > now) return;
-    const detail::context_scope scope(context_);
     for (; !pending_.empty() && pending_.front().due <= now; pending_.pop_front())
       soft_->terrazzo_softgpu_complete(handles_[pending_.front().stream], 1);
   }
 
  private:
+  [[nodiscard]] bool is_asynchronous() const noexcept {
+    return soft_ != nullptr && setup_.completion != completion_kind::at_free;
+  }
   template <typename Function>
   [[nodiscard]] Function function(const char* name) const {
     return reinterpret_cast<Function>(soft_->terrazzo_softgpu_symbol(name));
@@ -77,8 +77,8 @@ class replay_streams {
   };
 
   soft_device* soft_;
-  const detail::primary_context& context_;
   const replay_setup setup_;
+  std::optional<detail::context_scope> current_;  // for the program's own work, as a program has it
   std::vector<CUstream> handles_;
   std::deque<pending_use> pending_;
 };
@@ -131,9 +131,8 @@ replay_result replayer::run(const trace::program& program, const replay_setup& s
   std::shared_ptr<const detail::driver> api = api_;
   config settings = setup.settings;
   if (soft_ != nullptr) {
-    soft_->configure(fmt::format("memory={};backed=0;completion={}", setup.memory_bytes,
-                                 setup.completion == completion_kind::at_free ? "immediate" : "manual"));
-    api = soft_->driver();
+    api = soft_->configure(fmt::format("memory={};backed=0;completion={}", setup.memory_bytes,
+                                       setup.completion == completion_kind::at_free ? "immediate" : "manual"));
   } else if (setup.memory_bytes != 0) {
     settings.limit_bytes = std::min(settings.limit_bytes, setup.memory_bytes);
   }

@@ -82,7 +82,7 @@ void set_prices(soft_device& soft, const std::string& path) {
     double a = 0;
     double b = 0;
     if (std::sscanf(line.c_str(), "%63[A-Za-z0-9_],%lf,%lf", name, &a, &b) != 3 || !(a >= 0) || !(b >= 0) ||
-        soft.terrazzo_softgpu_set_price(name, a, b) != 0) {
+        !soft.set_price(name, a, b)) {
       throw usage_error(fmt::format(
           "--costs: {}, line {}: expected a driver function and two prices in ns, as in \"cuMemMap,0,1450\"; got '{}'",
           path, number, line));
@@ -156,8 +156,8 @@ void print_csv(const invocation& with, const std::vector<run_report>& reports, c
 void print_tables(const invocation& with, const std::vector<run_report>& reports, std::size_t conf_count) {
   for (std::size_t first = 0; first < reports.size(); first += conf_count) {
     const program& what = *reports[first].what;
-    with.out.print("{}: {}, {} operations on {} streams, {} live at most\n", with.out.paint(style::heading, what.name),
-                   what.format, what.operations.size(), what.stream_count,
+    with.out.print("{}: {}, {} operations on {} stream{}, {} live at most\n", with.out.paint(style::heading, what.name),
+                   what.format, what.operations.size(), what.stream_count, what.stream_count == 1 ? "" : "s",
                    format_bytes(reports[first].peak_live_bytes));
     const std::span<const run_report> row_of(&reports[first], conf_count);
     std::vector<table::column> columns{{""}};

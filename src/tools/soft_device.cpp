@@ -20,12 +20,21 @@ soft_device::soft_device(const std::string& driver_path) {
        }) {
     if (!found) throw usage_error(fmt::format("'{}' is a CUDA driver, but not the software GPU", driver_path));
   }
-  throw_on_failure(detail::driver::load(driver_path, driver_));
 }
 
-void soft_device::configure(const std::string& spec) {
+std::shared_ptr<const detail::driver> soft_device::configure(const std::string& spec) {
   if (terrazzo_softgpu_configure(spec.c_str()) != 0)
     throw usage_error(fmt::format("the software GPU cannot be '{}': {}", spec, terrazzo_softgpu_message()));
+  for (const price& each : prices_) terrazzo_softgpu_set_price(each.function.c_str(), each.a_ns, each.b_ns);
+  std::shared_ptr<const detail::driver> driver;  // it must be initialised anew
+  throw_on_failure(detail::driver::load(library_.path(), driver));
+  return driver;
+}
+
+bool soft_device::set_price(const std::string& function, double a_ns, double b_ns) {
+  if (terrazzo_softgpu_set_price(function.c_str(), a_ns, b_ns) != 0) return false;
+  prices_.push_back({function, a_ns, b_ns});
+  return true;
 }
 
 }  // namespace terrazzo::tools

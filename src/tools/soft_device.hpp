@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "base/shared_library.hpp"
 #include "driver/driver.hpp"
@@ -30,18 +31,26 @@ class soft_device {
   /// Loads the software GPU's driver. Throws `usage_error` if the file is none.
   explicit soft_device(const std::string& driver_path);
 
-  /// Makes one device of a spec, in place of what there was. Throws `usage_error`.
-  void configure(const std::string& spec);
+  /// Makes devices of a spec, in place of what there was, and gives the driver that has them. Throws `usage_error`.
+  [[nodiscard]] std::shared_ptr<const detail::driver> configure(const std::string& spec);
 
-  [[nodiscard]] const std::shared_ptr<const detail::driver>& driver() const noexcept { return driver_; }
+  /// Sets the price of a driver call that touches n chunks to a + b * n ns, for all devices made from here on. False if
+  /// there is no such function, or a price is none.
+  [[nodiscard]] bool set_price(const std::string& function, double a_ns, double b_ns);
 
 #define TERRAZZO_STEERING_MEMBER(name) decltype(&::name) name = nullptr;
   TERRAZZO_STEERING_FUNCTIONS(TERRAZZO_STEERING_MEMBER)
 #undef TERRAZZO_STEERING_MEMBER
 
  private:
+  struct price {
+    std::string function;
+    double a_ns;
+    double b_ns;
+  };
+
   detail::shared_library library_;
-  std::shared_ptr<const detail::driver> driver_;
+  std::vector<price> prices_;  // a new device has the usual ones
 };
 
 }  // namespace terrazzo::tools
