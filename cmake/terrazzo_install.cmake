@@ -10,7 +10,10 @@ install(TARGETS terrazzo terrazzo_static EXPORT terrazzo_targets
         LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}
         ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(DIRECTORY include/terrazzo DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
-install(FILES LICENSE README.md CHANGELOG.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
+# The documentation lies as in the repository, so that the links in it lead somewhere.
+install(FILES LICENSE README.md CHANGELOG.md CONTRIBUTING.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
+install(DIRECTORY docs DESTINATION ${CMAKE_INSTALL_DOCDIR})
+install(DIRECTORY include/terrazzo DESTINATION ${CMAKE_INSTALL_DOCDIR}/include FILES_MATCHING PATTERN "*.h*")
 
 if(TARGET terrazzo_command)
   install(TARGETS terrazzo_command RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})

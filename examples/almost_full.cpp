@@ -17,11 +17,14 @@
 #include "support/choose_device.hpp"
 #include "support/cuda.hpp"
 #include "support/matrices.hpp"
+#include "support/size.hpp"
 #include "terrazzo/terrazzo.hpp"
 
 namespace {
 
 constexpr std::size_t mib = std::size_t{1} << 20;
+constexpr std::size_t default_memory_bytes = 512 * mib;
+constexpr std::size_t least_memory_bytes = 256 * mib;
 constexpr int side = 512;  // of the square f32 matrices of the product
 constexpr std::size_t matrix_bytes = sizeof(float) * side * side;
 
@@ -221,14 +224,14 @@ void print(const char* who, const ending& end) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  std::uint64_t memory_bytes = 512 * mib;
+  std::optional<std::uint64_t> memory_bytes;
   std::string wanted_device = "auto";
   bool json = false;
   CLI::App app{"Fills a device until cuBLAS fails by hand, then makes the same requests through terrazzo."};
-  app.add_option("--memory", memory_bytes,
-                 "device memory there is, as in 2GiB; of a card all but this is taken away (default 512MiB)")
-      ->transform(CLI::AsSizeValue(false))
-      ->check(CLI::Range(std::uint64_t{256} * mib, std::uint64_t{1} << 40));
+  example::add_size_option(app, "--memory", memory_bytes, least_memory_bytes, mib << 20,
+                           "device memory there is: the software GPU's (default: what TERRAZZO_SOFTGPU says, else "
+                           "512MiB); of a card, all but "
+                           "this is taken away (default 512MiB)");
   app.add_option("--device", wanted_device, "auto takes a card if there is one")
       ->check(CLI::IsMember({"auto", "cuda", "soft"}))
       ->capture_default_str();
@@ -239,16 +242,21 @@ int main(int argc, char** argv) {
     return app.exit(failure) == 0 ? 0 : 2;
   }
   try {
-    const example::chosen_device chosen = example::choose_device(wanted_device, memory_bytes);
+    const example::chosen_device chosen = example::choose_device(wanted_device, memory_bytes, default_memory_bytes);
     const example::cuda cuda(chosen.driver_path);
     terrazzo::allocator device({.device = 0, .settings = terrazzo::config(), .driver_path = chosen.driver_path});
     const terrazzo::cublas_library library({}, chosen.driver_path);
 
     // Of a larger card, what is too much is taken away first, for both halves.
     CUdeviceptr ballast = 0;
-    if (cuda.free_bytes() > memory_bytes)
-      cuda.check(cuda.call().cuMemAlloc_v2(&ballast, cuda.free_bytes() - memory_bytes), "cuMemAlloc");
+    const std::size_t most_bytes =
+        chosen.is_software ? cuda.total_bytes() : memory_bytes.value_or(default_memory_bytes);
+    if (cuda.free_bytes() > most_bytes)
+      cuda.check(cuda.call().cuMemAlloc_v2(&ballast, cuda.free_bytes() - most_bytes), "cuMemAlloc");
     const std::size_t free_bytes = cuda.free_bytes();
+    if (free_bytes < least_memory_bytes)
+      throw std::runtime_error(example::size_text(free_bytes) + " are free on the device, and this needs " +
+                               example::size_text(least_memory_bytes));
     const plan requests(free_bytes);
     const ending by_hand = run_by_hand(cuda, library, requests);
     const std::size_t free_bytes_again = cuda.free_bytes();
@@ -260,6 +268,8 @@ int main(int argc, char** argv) {
       nlohmann::ordered_json out;
       out["passed"] = told;
       out["device"] = chosen.is_software ? "soft" : "cuda";
+      out["device_memory_bytes"] = cuda.total_bytes();
+      out["compute_capability"] = cuda.compute_capability();
       out["device_free_bytes"] = free_bytes;
       out["device_free_bytes_second_time"] = free_bytes_again;
       out["live_peak_bytes"] = requests.live_peak_bytes();
@@ -267,11 +277,17 @@ int main(int argc, char** argv) {
       out["terrazzo"] = to_json(by_terrazzo);
       std::printf("%s\n", out.dump(2).c_str());
     } else {
-      std::printf("%s with %zu MiB; a program that has %zu MiB live at the most, then multiplies two matrices\n",
-                  cuda.name().c_str(), free_bytes / mib, requests.live_peak_bytes() / mib);
+      std::printf("%s (%s), %s, compute capability %s, %s free\n", cuda.name().c_str(),
+                  chosen.is_software ? "the software GPU: no card is used" : "a card",
+                  example::size_text(cuda.total_bytes()).c_str(), cuda.compute_capability().c_str(),
+                  example::size_text(free_bytes).c_str());
+      std::printf("the program: at most %zu MiB live, then two matrices multiplied\n",
+                  requests.live_peak_bytes() / mib);
+      std::printf(
+          "\"by hand\" is a cache of plain segments that never gives back, and the pool that cuBLAS takes itself\n");
       print("by hand:", by_hand);
       print("through terrazzo:", by_terrazzo);
-      std::printf("%s\n", told ? "passed: cuBLAS fails by hand, and works through terrazzo"
+      std::printf("%s\n", told ? "passed: cuBLAS fails over the cache by hand, and works through terrazzo"
                                : "FAILED: not the story that was to be told");
     }
     return told ? 0 : 1;

@@ -16,16 +16,20 @@
 #include "support/choose_device.hpp"
 #include "support/cuda.hpp"
 #include "support/matrices.hpp"
+#include "support/size.hpp"
 #include "terrazzo/terrazzo.hpp"
 
 namespace {
+
+constexpr std::uint64_t mib = std::uint64_t{1} << 20;
+constexpr std::uint64_t default_memory_bytes = 8192 * mib;
 
 struct options {
   std::size_t m = 1024;
   std::size_t n = 1024;
   std::size_t k = 1024;
   std::string type = "f32";
-  std::uint64_t memory_bytes = std::uint64_t{8} << 30;
+  std::optional<std::uint64_t> memory_bytes;
   std::string conf;
   bool conf_given = false;
   std::string device = "auto";
@@ -125,11 +129,13 @@ void multiply(const blas& cublas, terrazzo::cublas_handle handle, const options&
 }
 
 nlohmann::ordered_json run(const options& with) {
-  const example::chosen_device chosen = example::choose_device(with.device, with.memory_bytes);
+  const example::chosen_device chosen = example::choose_device(with.device, with.memory_bytes, default_memory_bytes);
   const example::cuda cuda(chosen.driver_path);
   terrazzo::config settings = with.conf_given ? terrazzo::parse_config(with.conf) : terrazzo::config_from_environment();
   // The software GPU has the memory that was asked for; of a card, terrazzo takes no more than that.
-  if (!chosen.is_software) settings.limit_bytes = std::min<std::size_t>(settings.limit_bytes, with.memory_bytes);
+  if (!chosen.is_software)
+    settings.limit_bytes =
+        std::min<std::size_t>(settings.limit_bytes, with.memory_bytes.value_or(default_memory_bytes));
   terrazzo::allocator memory({.device = 0, .settings = settings, .driver_path = chosen.driver_path});
 
   const stream work(cuda);
@@ -195,6 +201,8 @@ nlohmann::ordered_json run(const options& with) {
   out["passed"] = first.max_rel_error <= type.tolerance && identical && after.driver_calls == before.driver_calls;
   out["device"] = chosen.is_software ? "soft" : "cuda";
   out["device_name"] = cuda.name();
+  out["device_memory_bytes"] = cuda.total_bytes();
+  out["compute_capability"] = cuda.compute_capability();
   out["conf"] = terrazzo::to_string(memory.settings());
   out["segments"] = memory.kind() == terrazzo::segment_kind::expandable ? "expandable" : "plain";
   out["m"] = with.m;
@@ -221,16 +229,17 @@ nlohmann::ordered_json run(const options& with) {
 }
 
 void print(const nlohmann::ordered_json& out) {
+  const bool software = out["device"] == "soft";
   const auto line = [](const char* label, const std::string& text) { std::printf("%-12s %s\n", label, text.c_str()); };
-  const auto mib = [&](const char* key) { return fmt::format("{:.1f} MiB", out[key].get<double>() / (1 << 20)); };
-  line("device", fmt::format("{} ({})", out["device_name"].get<std::string>(),
-                             out["device"] == "soft" ? "the software GPU: no card is used" : "a card"));
+  const auto size = [&](const char* key) { return example::size_text(out[key].get<std::uint64_t>()); };
+  line("device", fmt::format("{} ({}), {}, compute capability {}", out["device_name"].get<std::string>(),
+                             software ? "the software GPU: no card is used" : "a card", size("device_memory_bytes"),
+                             out["compute_capability"].get<std::string>()));
   line("config", fmt::format("{}, {} segments", out["conf"] == "" ? "defaults" : out["conf"].get<std::string>(),
                              out["segments"].get<std::string>()));
   line("cuBLAS", fmt::format("{}, version {}", out["cublas"].get<std::string>(), out["cublas_version"].get<int>()));
-  line("workspace",
-       fmt::format("{}, aligned to {} bytes, {}", mib("workspace_bytes"),
-                   out["workspace_aligned_to"].get<std::size_t>(), out["workspace_origin"].get<std::string>()));
+  line("workspace", fmt::format("{}, aligned to {}, {}", size("workspace_bytes"), size("workspace_aligned_to"),
+                                out["workspace_origin"].get<std::string>()));
   line("product",
        fmt::format("{} x {} x {} in {}, {} times", out["m"].get<std::size_t>(), out["n"].get<std::size_t>(),
                    out["k"].get<std::size_t>(), out["type"].get<std::string>(), out["repeat"].get<std::size_t>()));
@@ -239,11 +248,12 @@ void print(const nlohmann::ordered_json& out) {
                    out["max_rel_error"].get<double>(), out["tolerance"].get<double>(),
                    out["rows_checked"].get<std::size_t>(), out["identical"].get<bool>() ? "identical" : "DIFFERENT"));
   line("memory",
-       fmt::format("{} allocated at the peak, {} reserved", mib("allocated_peak_bytes"), mib("reserved_peak_bytes")));
+       fmt::format("{} allocated at the peak, {} reserved", size("allocated_peak_bytes"), size("reserved_peak_bytes")));
   line("each product",
-       fmt::format("{:.3g} allocations, {:.3g} driver calls, {:.3f} ms, {:.1f} GFLOP/s",
+       fmt::format("{:.3g} allocations, {:.3g} driver calls, {:.3f} ms, {:.1f} GFLOP/s{}",
                    out["allocations_per_product"].get<double>(), out["driver_calls_per_product"].get<double>(),
-                   out["seconds_per_product"].get<double>() * 1e3, out["gflops"].get<double>()));
+                   out["seconds_per_product"].get<double>() * 1e3, out["gflops"].get<double>(),
+                   software ? " (this machine's CPU, not a GPU's number)" : ""));
   line("result", out["passed"].get<bool>() ? "passed" : "FAILED");
 }
 
@@ -258,9 +268,9 @@ int main(int argc, char** argv) {
   app.add_option("--type", with.type, "type of the operands; sums and result are f32")
       ->check(CLI::IsMember({"f32", "f16", "bf16"}))
       ->capture_default_str();
-  app.add_option("--memory", with.memory_bytes,
-                 "memory of the software GPU, or limit on a card, as in 6GiB (default 8GiB)")
-      ->transform(CLI::AsSizeValue(false));
+  example::add_size_option(app, "--memory", with.memory_bytes, mib, mib << 26,
+                           "memory of the software GPU (default: what TERRAZZO_SOFTGPU says, else 8GiB), or limit on a "
+                           "card (default 8GiB)");
   app.add_option("--conf", with.conf, "config string, as in expandable_segments:False (default: from the environment)");
   app.add_option("--device", with.device, "auto takes a card if there is one")
       ->check(CLI::IsMember({"auto", "cuda", "soft"}))

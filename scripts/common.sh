@@ -1,7 +1,7 @@
 # Sourced by the other scripts, from the repository's root: how they speak, log, and find CUDA's headers.
 #
-# Every step says what it does in one line. Its output goes to a log under build/<preset>/log; a line of it is shown every
-# ten seconds, and its end when the step fails.
+# Every step says what it does in one line. Its output goes to a log under build/<preset>/log; its newest line is shown
+# every ten seconds, and its end when the step fails.
 # shellcheck shell=bash
 
 say() { printf -- '-- %s\n' "$*"; }
@@ -9,6 +9,17 @@ say() { printf -- '-- %s\n' "$*"; }
 die() {
   printf 'error: %s\n' "$*" >&2
   exit 1
+}
+
+# help_if_asked "$@": prints the script's header comment and ends it, if -h or --help is among its arguments.
+help_if_asked() {
+  local argument
+  for argument in "$@"; do
+    if [[ $argument == -h || $argument == --help ]]; then
+      sed -e 1d -e '/^#/!Q' -e 's/^# \{0,1\}//' "scripts/$(basename "$0")"
+      exit 0
+    fi
+  done
 }
 
 # run_step <log file> <command...>: ends the script when the command fails.
@@ -24,13 +35,19 @@ run_step() {
   if ((SECONDS - started >= 10)); then say "   took $((SECONDS - started)) s"; fi
 }
 
+# Shows a line every ten seconds, whether the command prints anything or not.
 # shellcheck disable=SC2317  # called through run_step's pipe
 show_progress() {
-  local last=$SECONDS line
-  while IFS= read -r line; do
-    if ((SECONDS - last >= 10)); then
-      printf '     %s\n' "${line:0:110}"
-      last=$SECONDS
+  local started=$SECONDS next=$((SECONDS + 10)) line="no output yet" newest
+  while true; do
+    if IFS= read -r -t $((next > SECONDS ? next - SECONDS : 1)) newest; then
+      line=$newest
+    elif (($? <= 128)); then
+      return 0  # the command has ended; above 128 it was only silent
+    fi
+    if ((SECONDS >= next)); then
+      printf '     %d s: %s\n' $((SECONDS - started)) "${line:0:110}"
+      next=$((SECONDS + 10))
     fi
   done
 }
@@ -60,15 +77,20 @@ are_usable_headers() {
   ((${version:-0} >= 12000))
 }
 
-# configure_and_build <preset> [cmake options...]
-configure_and_build() {
+# configure <preset> [cmake options...]
+configure() {
   local preset=$1
   shift
   say "configuring build/$preset"
   run_step "build/$preset/log/configure.txt" \
     cmake --preset "$preset" -DCUDA_HEADERS_DIR="$(find_cuda_headers)" "$@"
-  say "building build/$preset with $(nproc) processes"
-  run_step "build/$preset/log/build.txt" cmake --build --preset "$preset" --parallel "$(nproc)"
+}
+
+# configure_and_build <preset> [cmake options...]
+configure_and_build() {
+  configure "$@"
+  say "building build/$1 with $(nproc) processes"
+  run_step "build/$1/log/build.txt" cmake --build --preset "$1" --parallel "$(nproc)"
 }
 
 # run_tests <preset> [rooms...]: runs all tests, and checks that every room's tests did run, but those of the rooms named.

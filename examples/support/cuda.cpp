@@ -45,8 +45,19 @@ bool cuda::is_there(const std::string& driver_path) {
   }
 }
 
+bool cuda::is_software(const std::string& driver_path) {
+  std::string ignored;
+  const auto library = terrazzo::detail::shared_library::open(driver_path, ignored);
+  return library && library.symbol("terrazzo_softgpu_message") != nullptr;
+}
+
 cuda::cuda(const std::string& driver_path, int device) : functions_(load(driver_path)), device_(device) {
-  check(functions_.cuInit(0), "cuInit");
+  const CUresult initialised = functions_.cuInit(0);
+  if (initialised == CUDA_ERROR_NO_DEVICE && is_software(driver_path))
+    throw std::runtime_error("the software GPU was configured with no devices (devices=0 in TERRAZZO_SOFTGPU)");
+  if (initialised == CUDA_ERROR_INVALID_VALUE && is_software(driver_path))  // it says why itself
+    throw std::runtime_error("TERRAZZO_SOFTGPU is not understood: see the line before");
+  check(initialised, "cuInit");
   CUcontext context = nullptr;
   check(functions_.cuDevicePrimaryCtxRetain(&context, device), "cuDevicePrimaryCtxRetain");
   check(functions_.cuCtxSetCurrent(context), "cuCtxSetCurrent");
@@ -61,6 +72,22 @@ std::string cuda::name() const {
   char text[256] = "";
   check(functions_.cuDeviceGetName(text, sizeof text, device_), "cuDeviceGetName");
   return text;
+}
+
+std::string cuda::compute_capability() const {
+  int major = 0;
+  int minor = 0;
+  check(functions_.cuDeviceGetAttribute(&major, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, device_),
+        "cuDeviceGetAttribute");
+  check(functions_.cuDeviceGetAttribute(&minor, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR, device_),
+        "cuDeviceGetAttribute");
+  return std::to_string(major) + "." + std::to_string(minor);
+}
+
+std::size_t cuda::total_bytes() const {
+  std::size_t total = 0;
+  check(functions_.cuDeviceTotalMem_v2(&total, device_), "cuDeviceTotalMem");
+  return total;
 }
 
 std::size_t cuda::free_bytes() const {

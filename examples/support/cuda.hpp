@@ -12,7 +12,9 @@ namespace example {
 #define EXAMPLE_CUDA_FUNCTIONS(X) \
   X(cuInit)                       \
   X(cuDeviceGetCount)             \
+  X(cuDeviceGetAttribute)         \
   X(cuDeviceGetName)              \
+  X(cuDeviceTotalMem_v2)          \
   X(cuDevicePrimaryCtxRetain)     \
   X(cuDevicePrimaryCtxRelease_v2) \
   X(cuCtxSetCurrent)              \
@@ -39,7 +41,12 @@ class cuda {
   /// Tells whether the driver can be loaded and shows a device.
   [[nodiscard]] static bool is_there(const std::string& driver_path = "");
 
+  /// Tells whether the library is the software GPU's driver; false if it cannot be opened.
+  [[nodiscard]] static bool is_software(const std::string& driver_path);
+
   [[nodiscard]] std::string name() const;
+  [[nodiscard]] std::string compute_capability() const;  // as in "9.0"
+  [[nodiscard]] std::size_t total_bytes() const;
   [[nodiscard]] std::size_t free_bytes() const;
 
   /// Throws std::runtime_error naming the call unless `result` is CUDA_SUCCESS.

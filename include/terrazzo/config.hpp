@@ -2,6 +2,8 @@
 // The keys' grammar, ranges and meaning stand in one table, src/config/options.hpp.
 #pragma once
 
+#include "terrazzo/cpp20.hpp"
+
 #include <array>
 #include <cstddef>
 #include <limits>

@@ -2,6 +2,8 @@
 //   requested <= allocated <= active <= reserved
 #pragma once
 
+#include "terrazzo/cpp20.hpp"
+
 #include <cstddef>
 #include <cstdint>
 
@@ -28,7 +30,7 @@ struct statistics {
   std::uint64_t invalid_free_count = 0;   ///< frees refused: foreign pointers, double frees, other allocators' blocks
 
   std::size_t limit_bytes = 0;         ///< what terrazzo may hold on this device
-  std::size_t largest_free_bytes = 0;  ///< the largest free block of the source; fronts and slabs may hold more
+  std::size_t largest_free_bytes = 0;  ///< the largest free block of any source; fronts and slabs may hold more
   std::size_t segment_count = 0;       ///< plain segments, or reservations of the range
 };
 

@@ -3,6 +3,8 @@
 // travels inside the exception, or is read with `last_error_message()`.
 #pragma once
 
+#include "terrazzo/cpp20.hpp"
+
 #include <new>
 #include <stdexcept>
 #include <string>

@@ -1,6 +1,8 @@
 // CUDA's handles, declared without CUDA's headers, so that terrazzo's can be included anywhere.
 #pragma once
 
+#include "terrazzo/cpp20.hpp"
+
 struct CUstream_st;
 struct cublasContext;
 

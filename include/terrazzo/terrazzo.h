@@ -103,7 +103,7 @@ TERRAZZO_API terrazzo_status_t terrazzo_allocator_trim(terrazzo_allocator_t* all
 
 /* Changes the settings for what is allocated from now on. `config`: read strictly, over those in force; null: from the
  * environment variables, over the defaults. Limit and headroom are set anew, so that terrazzo_allocator_set_limit and
- * _set_headroom before count no more. Errors: invalid_config, out_of_host_memory, shut_down; then nothing has changed.
+ * _set_headroom before count no more. Of two threads that change settings at once, one's change may be lost. Errors: invalid_config, out_of_host_memory, shut_down; then nothing has changed.
  * Cost: no driver call; waits for misses under way. */
 TERRAZZO_API terrazzo_status_t terrazzo_allocator_set_config(terrazzo_allocator_t* allocator,
                                                              const char* config) TERRAZZO_NOEXCEPT;
@@ -148,7 +148,7 @@ typedef struct terrazzo_stats {
   uint64_t retry_count;               /* requests that came to wait for the device, served or not */
   uint64_t invalid_free_count;        /* frees refused: foreign pointers, double frees, others' blocks */
   size_t limit_bytes;                 /* what terrazzo may hold on this device */
-  size_t largest_free_bytes;          /* the largest free block of the source; fronts and slabs may hold more */
+  size_t largest_free_bytes;          /* the largest free block of any source; fronts and slabs may hold more */
   size_t segment_count;               /* plain segments, or reservations of the range */
 } terrazzo_stats_t;
 

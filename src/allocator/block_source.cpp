@@ -86,9 +86,13 @@ std::uint64_t block_source::begin_wait() noexcept {
 
 void block_source::finish_wait(std::uint64_t covered) noexcept {
   const std::lock_guard guard(lock_);
+  finished_ = std::max(finished_, covered);
+}
+
+void block_source::make_finished_idle() noexcept {
   for (segment* each : segments_) {
     for (block* one = each->first; one != nullptr; one = one->next) {
-      if (!one->in_state(block_state::free) || one->last_user() == nullptr || one->stamp > covered) continue;
+      if (!one->in_state(block_state::free) || one->last_user() == nullptr || !is_finished(*one)) continue;
       index_for(*one).remove(*one);
       one->set_user(nullptr);
       block* before = one->prev;

@@ -9,13 +9,15 @@
 // An allocator has one source of each kind that its settings have asked for so far, and takes new blocks from the one
 // that they ask for now; a stream has a heap for each.
 //
-// Locks, in the order in which they are taken: growth (a mutex; held across driver calls, by misses alone), then a
-// heap's (never two, but in `validate` and the statistics, in the order of the heaps), then the source's. A heap's and
-// a source's are spin locks, and no driver call is made under them: who finds what he needs cached waits for nobody's
-// driver.
+// Locks, in the order in which they are taken: growth (a mutex; held across driver calls, by misses alone), that of
+// the list of heaps, a heap's (never two, but in `validate` and `shutdown`, in the order of the heaps), the source's. A
+// heap's and a source's are spin locks, and no driver call is made under them: who finds what he needs cached waits for
+// nobody's driver.
 //
 // Stream order: a free block knows the stream that used it last, its `user`. That stream may take it at once. Others
-// may only once the user's work has finished, which `finish_wait` notes by taking the user away: the block is idle.
+// may only once the user's work has finished, as a wait for the device shows, and the user has been taken away: then the
+// block is idle. The range does so at once. Plain segments leave a stream what is its own for as long as they can, since
+// a segment that several streams have cut cannot be given back.
 //
 // This file: the free blocks of a source, and how they are cut and merged. Both sources differ only in rules and in
 // where new segments come from.
@@ -85,8 +87,8 @@ class block_source {
 
   /// Tells what a wait for the device that begins now will have covered; hand it to `finish_wait` afterwards.
   [[nodiscard]] std::uint64_t begin_wait() noexcept;
-  /// Makes everything idle that was given before `covered`.
-  void finish_wait(std::uint64_t covered) noexcept;
+  /// Notes that whatever was given before `covered` is finished.
+  virtual void finish_wait(std::uint64_t covered) noexcept;
 
   /// Makes idle memory available for a request of `bytes` that could not be had, in another place or from the driver.
   virtual void reclaim(std::size_t bytes) noexcept = 0;
@@ -122,6 +124,12 @@ class block_source {
 
  protected:
   // REQUIRES for all of these: lock_ is held.
+  /// Tells whether no work can still touch a free block.
+  [[nodiscard]] bool is_finished(const block& one) const noexcept {
+    return one.last_user() == nullptr || one.stamp <= finished_;
+  }
+  /// Takes the user of all finished blocks away, so that neighbours become one and every stream may have them.
+  void make_finished_idle() noexcept;
   [[nodiscard]] free_index& index_for(const block& one) noexcept;
   [[nodiscard]] block* take_locked(stream_heap& heap, std::size_t bytes, std::size_t alignment) noexcept;
   /// Makes `bytes` at `at` inside a block of no index a busy block of `heap`; what is left becomes free, used last by
@@ -140,7 +148,8 @@ class block_source {
   mutable spin_lock lock_;
   object_pool<block, &block::next> blocks_;
   std::vector<segment*> segments_;
-  std::uint64_t clock_ = 0;  // counts what is given: a block's stamp
+  std::uint64_t clock_ = 0;     // counts what is given: a block's stamp
+  std::uint64_t finished_ = 0;  // what has a stamp up to this is finished
 
  private:
   object_pool<slab, &slab::next, 64> slabs_;

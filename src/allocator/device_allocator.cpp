@@ -58,12 +58,11 @@ status device_allocator::open(std::shared_ptr<const driver> api, int device, con
 }
 
 status device_allocator::set_settings(const config& settings) noexcept {
-  const status sound = validate_settings(settings);
-  if (sound != status::ok) return sound;
-  const std::lock_guard growth(growth_);
-  if (is_shut_down()) return refuse_after_shutdown();
   try {
-    return put_in_force(settings);
+    const status sound = validate_settings(settings);
+    if (sound != status::ok) return sound;
+    const std::lock_guard growth(growth_);
+    return is_shut_down() ? refuse_after_shutdown() : put_in_force(settings);
   } catch (const std::bad_alloc&) {
     return fail(status::out_of_host_memory, "no host memory for other settings");
   }
@@ -104,7 +103,7 @@ void device_allocator::set_limit(std::size_t bytes) noexcept {
   memory_.set_limit(std::min(bytes, share));
 }
 
-status device_allocator::make_request(std::size_t bytes, std::size_t alignment, request& made) const noexcept {
+status device_allocator::make_request(std::size_t bytes, std::size_t alignment, request& made) noexcept {
   std::size_t rounded = round_request(bytes, settings().roundup_power2_divisions);
   if (alignment <= block_alignment && std::has_single_bit(alignment)) [[likely]] {
     alignment = block_alignment;
@@ -122,8 +121,10 @@ status device_allocator::make_request(std::size_t bytes, std::size_t alignment, 
     made = {bytes, size_classes[size_class].slab_bytes, slab_unit_bytes, size_class, alignment};
     return status::ok;
   }
-  if (bytes > largest_request)
+  if (bytes > largest_request) {
+    out_of_memory_count_.fetch_add(1, std::memory_order_relaxed);
     return fail(status::out_of_memory, "{} bytes were asked for, more than any device holds", bytes);
+  }
   made = {bytes, rounded, alignment, size_class_count, alignment};
   return status::ok;
 }
@@ -155,7 +156,7 @@ void* device_allocator::take_cached(stream_heap& heap, const request& wanted) no
   void* found = heap.take_small(wanted.size_class, wanted.requested_bytes);
   if (found != nullptr) [[likely]]
     return found;
-  block* under = heap.source().take(heap, wanted.block_bytes, wanted.alignment);
+  block* under = heap.take_from_source(wanted.block_bytes, wanted.alignment);
   if (under == nullptr || !heap.open_slab(wanted.size_class, *under)) return nullptr;
   return heap.take_small(wanted.size_class, wanted.requested_bytes);
 }

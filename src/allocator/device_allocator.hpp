@@ -5,10 +5,12 @@
 // nothing else; a slab, the front, or the source's free blocks. Only then, with no lock held, the ladder. Steps of a
 // deallocation: the address map tells slab or block; its heap; lock that, or leave the block on its remote list.
 //
-// Threads: all functions but the destructor may be called at any time. After `shutdown` all fail with shut_down.
+// Threads: all functions but the destructor may be called at any time. After `shutdown` those that
+// allocate, free, trim or change settings fail with shut_down.
 #pragma once
 
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <unordered_map>
@@ -43,6 +45,8 @@ class device_allocator {
   [[nodiscard]] statistics stats() const noexcept;
   void reset_peaks() noexcept;
   [[nodiscard]] status validate() const noexcept;
+  /// Calls `visit(block)` for each block of each segment, in the order of addresses within one. Other threads wait.
+  void visit_blocks(const std::function<void(const block&)>& visit) const;
 
   [[nodiscard]] const device_memory& memory() const noexcept { return memory_; }
   [[nodiscard]] const primary_context& context() const noexcept { return memory_.context(); }
@@ -83,7 +87,7 @@ class device_allocator {
   /// REQUIRES: growth is held.
   [[nodiscard]] status put_in_force(const config& settings);
 
-  [[nodiscard]] status make_request(std::size_t bytes, std::size_t alignment, request& made) const noexcept;
+  [[nodiscard]] status make_request(std::size_t bytes, std::size_t alignment, request& made) noexcept;
   [[nodiscard]] status find_heap(stream_handle stream, stream_heap*& heap) noexcept;
   [[nodiscard]] TERRAZZO_NOINLINE status allocate_generally(std::size_t bytes, stream_handle stream,
                                                             std::size_t alignment, void*& result) noexcept;
@@ -95,7 +99,7 @@ class device_allocator {
   [[nodiscard]] status grow(stream_heap& heap, const request& wanted, bool last_try, void*& result) noexcept;
   [[nodiscard]] void* take_any_slab(stream_heap& heap, const request& wanted) noexcept;
   [[nodiscard]] status wait_for_everything() noexcept;
-  [[nodiscard]] status tell_out_of_memory(const stream_heap& heap, const request& wanted) const noexcept;
+  [[nodiscard]] status tell_out_of_memory(const stream_heap& heap, const request& wanted) noexcept;
 
   /// What an address was found to be.
   struct location {

@@ -1,9 +1,10 @@
 // The out-of-memory ladder: what is tried, in this order, when nothing cached serves a request. After every rung the
-// cache is searched again.
+// cache is searched again. What can never be had is refused before.
 //   1. what the heap itself holds back: its remote list, its front, its empty slabs
 //   2. more device memory, within the limit and the headroom
 //   3. a wait for the device: what others have freed becomes everybody's
-//   4. idle memory from other places: chunks moved, or segments released and taken anew
+//   4. idle memory from other places: chunks moved, or segments released and taken anew; what other settings have left
+//      behind goes back to the driver
 //   5. for small blocks: a slab of the least size, then room in slabs of larger classes
 // Rungs 2 to 4 hold the growth mutex, so that one thread's misses do not undo another's, and no lock of a fast path.
 
@@ -18,7 +19,6 @@ status device_allocator::allocate_on_miss(stream_heap& heap, const request& want
   // What can never be had must not cost others their cache.
   if (!wanted.is_small() && wanted.block_bytes > std::min(memory_.limit_bytes(), memory_.total_bytes())) {
     const context_scope scope(context());
-    out_of_memory_count_.fetch_add(1, std::memory_order_relaxed);
     return tell_out_of_memory(heap, wanted);
   }
   {
@@ -57,7 +57,6 @@ status device_allocator::climb(stream_heap& heap, const request& wanted, void*& 
 
   if (wanted.is_small()) result = take_any_slab(heap, wanted);
   if (result != nullptr) return status::ok;
-  out_of_memory_count_.fetch_add(1, std::memory_order_relaxed);
   return tell_out_of_memory(heap, wanted);
 }
 
@@ -79,7 +78,7 @@ status device_allocator::grow(stream_heap& heap, const request& wanted, bool las
 
 void* device_allocator::take_any_slab(stream_heap& heap, const request& wanted) noexcept {
   const std::lock_guard guard(heap.lock);
-  block* under = heap.source().take(heap, slab_unit_bytes, slab_unit_bytes);
+  block* under = heap.take_from_source(slab_unit_bytes, slab_unit_bytes);
   if (under != nullptr && heap.open_slab(wanted.size_class, *under))
     return heap.take_small(wanted.size_class, wanted.requested_bytes);
   for (std::size_t larger = wanted.size_class + 1; larger < size_class_count; ++larger) {
@@ -124,7 +123,8 @@ status device_allocator::trim(std::size_t keep_bytes, std::size_t& given_back) n
   return check_books(1, status::ok);
 }
 
-status device_allocator::tell_out_of_memory(const stream_heap& heap, const request& wanted) const noexcept {
+status device_allocator::tell_out_of_memory(const stream_heap& heap, const request& wanted) noexcept {
+  out_of_memory_count_.fetch_add(1, std::memory_order_relaxed);
   std::size_t free_bytes = 0;
   const bool free_known = memory_.query_free_bytes(free_bytes) == status::ok;
   const std::size_t held = memory_.held_bytes();

@@ -83,6 +83,12 @@ const char* count_slab(const slab& one, tally& sum) {
 
 }  // namespace
 
+void device_allocator::visit_blocks(const std::function<void(const block&)>& visit) const {
+  const std::lock_guard growth(growth_);
+  const std::lock_guard guard(heaps_mutex_);
+  for_each_source([&](const block_source& each) { each.for_each_block(visit); });
+}
+
 status device_allocator::validate() const noexcept {
   const std::lock_guard growth(growth_);
   return is_shut_down() ? refuse_after_shutdown() : walk_books();

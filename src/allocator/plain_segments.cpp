@@ -54,9 +54,16 @@ status plain_segments::grow(stream_heap& heap, std::size_t bytes, std::size_t al
 
   if (settings_.garbage_collection_threshold > 0.0) collect_garbage();
   status result = add_piece(heap, segment_bytes, bytes, alignment, found);
-  if (result == status::out_of_memory && last_try && own < segment_bytes)
-    result = add_piece(heap, own, bytes, alignment, found);
-  return result;
+  if (result != status::out_of_memory || !last_try) return result;
+  if (own < segment_bytes) result = add_piece(heap, own, bytes, alignment, found);
+  if (result != status::out_of_memory) return result;
+  // At last what other streams have left in pieces, though none of it can be given back then.
+  {
+    const std::lock_guard guard(lock_);
+    make_finished_idle();
+  }
+  found = take(heap, bytes, alignment);
+  return found != nullptr ? status::ok : result;
 }
 
 status plain_segments::add_piece(stream_heap& heap, std::size_t segment_bytes, std::size_t bytes, std::size_t alignment,
@@ -105,6 +112,19 @@ status plain_segments::add_piece(stream_heap& heap, std::size_t segment_bytes, s
   return result;
 }
 
+block& plain_segments::join_if_finished(const piece& one) noexcept {
+  for (const block* each = one.first; each != nullptr; each = each->next)
+    if (!each->in_state(block_state::free) || !is_finished(*each)) return *one.first;
+  block& whole = *one.first;
+  index_for(whole).remove(whole);
+  while (whole.next != nullptr) {
+    index_for(*whole.next).remove(*whole.next);
+    blocks_.put(*absorb_next(whole));
+  }
+  index_for(whole).insert(whole);
+  return whole;
+}
+
 template <typename Chosen, typename Enough>
 std::size_t plain_segments::release(Chosen chosen, Enough enough) noexcept {
   std::size_t released = 0;
@@ -112,9 +132,8 @@ std::size_t plain_segments::release(Chosen chosen, Enough enough) noexcept {
     piece& one = *pieces_[i];
     {
       const std::lock_guard guard(lock_);
-      block& whole = *one.first;
-      if (whole.next != nullptr || !whole.in_state(block_state::free) || whole.last_user() != nullptr ||
-          !chosen(whole)) {
+      block& whole = join_if_finished(one);
+      if (whole.next != nullptr || !whole.in_state(block_state::free) || !is_finished(whole) || !chosen(whole)) {
         ++i;
         continue;
       }

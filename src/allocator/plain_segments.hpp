@@ -8,8 +8,8 @@
 //   from 10 MiB on   rounded up to 2 MiB             large
 //
 // Differences, each for less memory: a segment that does not fit into what is left is tried once more at the request's
-// own size; what a wait has made idle serves every stream; and the cache is searched again after every step. Source:
-// c10/cuda/CUDACachingAllocator.cpp, PyTorch 2.15.
+// own size; what streams have left in pieces serves every stream rather than none; and the cache is searched again after
+// every step. Source: c10/cuda/CUDACachingAllocator.cpp, PyTorch 2.15.
 #pragma once
 
 #include <memory>
@@ -42,6 +42,8 @@ class plain_segments final : public block_source {
   [[nodiscard]] status add_piece(stream_heap& heap, std::size_t segment_bytes, std::size_t bytes, std::size_t alignment,
                                  block*& found);
   void collect_garbage() noexcept;
+  /// Makes one block of a segment whose blocks are all free and finished; returns its first block. REQUIRES: lock_.
+  [[nodiscard]] block& join_if_finished(const piece& one) noexcept;
   /// Gives unsplit idle segments back that `chosen(block)` picks, until `enough()`; returns how many.
   template <typename Chosen, typename Enough>
   std::size_t release(Chosen chosen, Enough enough) noexcept;

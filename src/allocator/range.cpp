@@ -244,6 +244,12 @@ block& range::settle(const claim& claimed, std::uintptr_t begin, std::size_t byt
   return cut(*whole, begin, bytes, whole->end() > begin + bytes, heap);
 }
 
+void range::finish_wait(std::uint64_t covered) noexcept {
+  block_source::finish_wait(covered);
+  const std::lock_guard guard(lock_);
+  make_finished_idle();
+}
+
 void range::reclaim(std::size_t) noexcept { harvest(); }
 
 void range::trim(std::size_t keep_bytes) noexcept {

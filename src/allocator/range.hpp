@@ -24,6 +24,7 @@ class range final : public block_source {
 
   [[nodiscard]] status grow(stream_heap& heap, std::size_t bytes, std::size_t alignment, bool last_try,
                             block*& found) override;
+  void finish_wait(std::uint64_t covered) noexcept override;
   void reclaim(std::size_t bytes) noexcept override;
   void trim(std::size_t keep_bytes) noexcept override;
   void close() noexcept override;

@@ -1,5 +1,5 @@
-// A stream heap: what one stream of a device owns of one source. Small blocks come from its slabs, one list of partly used slabs for
-// each size class; large ones from its front, else from the source.
+// A stream heap: what one stream of a device owns of one source. Small blocks come from its slabs, one list of partly
+// used slabs for each size class; large ones from its front, else from the source.
 //
 // Freed by another thread while the lock is taken: the block goes on the remote list, one atomic push, and is freed by
 // whoever takes the lock for this heap next. So nobody waits for a thread that was descheduled with the lock.
@@ -82,9 +82,18 @@ class alignas(64) stream_heap {
   [[nodiscard]] block* take_large(std::size_t bytes, std::size_t alignment, std::size_t requested_bytes) noexcept {
     block* found = take_from_front(bytes, requested_bytes, alignment);
     if (found != nullptr) return found;
-    found = source_.take(*this, bytes, alignment);
+    found = take_from_source(bytes, alignment);
     if (found != nullptr) hand_out(*found, requested_bytes);
     return found;
+  }
+
+  /// Takes a block from the source; null if it has none. The front goes back first: what it holds could have been merged
+  /// or fit better, and a block cut in its place is what fragments memory. Measured: with the front left alone,
+  /// serve_streams
+  /// (tests/traces) needs 2.36 times its peak in plain segments, so 2.03.
+  [[nodiscard]] block* take_from_source(std::size_t bytes, std::size_t alignment) noexcept {
+    flush_front();
+    return source_.take(*this, bytes, alignment);
   }
 
   /// Makes a block that the source has given the program's: from here on its address is known.
@@ -111,7 +120,9 @@ class alignas(64) stream_heap {
       drain_lists();
   }
 
-  /// Gives the front, empty slabs and what is remote back to the source, merged with what lies beside it.
+  /// Gives the front back to the source, merged with what lies beside it.
+  void flush_front() noexcept;
+  /// Does so with empty slabs and what is remote, too.
   void flush() noexcept;
 
   /// Without the lock. Puts the small block at an address on the remote list; false if there is none that is live, or

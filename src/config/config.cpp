@@ -4,7 +4,7 @@
 #include <cstdlib>
 
 #include "base/failure.hpp"
-#include "config/explain.hpp"
+#include "config/mend.hpp"
 #include "config/parser.hpp"
 
 namespace terrazzo {
@@ -52,7 +52,7 @@ void throw_if(const std::optional<config_error>& error, std::string_view source,
 void throw_if_not_strict(std::optional<config_error> error, std::string_view source, std::string_view text,
                          const config& base) {
   if (!error) return;
-  if (!error->corrected.empty()) error->corrected = explain(own_variable, text, {}, base).mended;
+  if (!error->corrected.empty()) error->corrected = mend(own_variable, text, base).text;
   throw_if(error, source, text);
 }
 

@@ -1,122 +1,141 @@
-// One function for each key: what a setting does, here and in PyTorch, under the settings beside it. The sentences say
-// what is so in this version; whoever changes what a key does changes its sentence.
+// One function for each key. The two texts first say what the setting does as such; `describe` then sees whether it
+// changes anything against what is so without it.
 // Sources: PyTorch 2.15's allocator and its issues, by number; cuBLAS' documentation of cublasSetWorkspace.
+#include "config/effects.hpp"
+
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
+#include <limits>
 
 #include "base/bits.hpp"
-#include "config/explain.hpp"
 #include "config/numbers.hpp"
 #include "config/rounding.hpp"
 
 namespace terrazzo::detail {
 
+const setting* situation::find(std::string_view key) const noexcept {
+  const auto found = std::ranges::find_if(settings, [&](const setting& each) { return each.what->key == key; });
+  return found == settings.end() ? nullptr : &*found;
+}
+
+bool situation::is_true(std::string_view key) const noexcept {
+  const setting* found = find(key);
+  return found != nullptr && std::get<bool>(found->value);
+}
+
+bool situation::async_backend() const noexcept {
+  const setting* found = find("backend");
+  return found != nullptr && std::get<std::string>(found->value) != "native";
+}
+
+// PyTorch up to 2.13 ignores it on Windows (#122057, #189163).
+bool situation::expandable_in_pytorch() const noexcept {
+  return is_true("expandable_segments") && !async_backend() && !where.windows;
+}
+
+bool situation::limited_in_pytorch() const noexcept {
+  const setting* found = find("per_process_memory_fraction");
+  return found != nullptr && std::get<double>(found->value) < 1;
+}
+
+bool situation::expandable_here() const noexcept {
+  return meaning.expandable_segments.value_or(true) && where.virtual_memory.value_or(true);
+}
+
+bool situation::limited_here() const noexcept {
+  return meaning.per_process_memory_fraction < 1 || meaning.limit_bytes != config::unlimited;
+}
+
 namespace {
 
-constexpr int last_torch_without_windows = 213;  // expandable segments: #122057, #189163
+using enum severity_level;
 
 std::string mebibytes(std::size_t bytes) { return print_exact_mebibytes(bytes) + " MiB"; }
 
 void ignored_by_backend(explained_setting& out) {
   out.pytorch = {false, "Nothing: backend:cudaMallocAsync does not use the native allocator that this setting is for."};
-  out.severity = severity_level::note;
+  out.severity = note;
   out.keep = false;
 }
 
-// What every setting for host memory has in common.
-void host_memory(explained_setting& out, std::string in_pytorch, bool acts) {
-  out.here = {false, "Nothing: terrazzo hands out device memory alone."};
-  out.pytorch = {acts, std::move(in_pytorch)};
+void advise(explained_setting& out, severity_level severity, std::string advice) {
+  out.severity = severity;
+  out.advice = std::move(advice);
 }
 
 void expandable_segments(const setting& entry, const situation& among, explained_setting& out) {
-  if (!std::get<bool>(entry.value)) {
+  const bool wanted = std::get<bool>(entry.value);
+  if (!among.where.virtual_memory.value_or(true)) {
+    out.here = {false, "Nothing: this device or driver cannot map memory, so that terrazzo takes plain segments."};
+  } else if (wanted) {
+    out.here = {true, "One growing range of addresses for each device, with memory mapped where a request finds room."};
+  } else {
     out.here = {true,
                 "Memory comes as plain segments, each one contiguous piece of the device, by the rules of PyTorch's "
                 "native allocator. A request can then fail while enough memory is free in pieces."};
-    out.pytorch = {false, "Nothing: this is the default."};
-    out.advice =
-        "Leave it out for terrazzo, unless memory must be shared through cudaIpcGetMemHandle or with peer devices.";
-    out.severity = severity_level::note;
+  }
+  if (!wanted) {
+    out.pytorch = {true, "Memory comes as segments that cannot grow."};
+    advise(out, note,
+           "Leave it out for terrazzo, unless memory must be shared through cudaIpcGetMemHandle or with peer devices.");
     out.keep = !among.async_backend();
     return;
   }
-  const bool possible = among.where.virtual_memory.value_or(true);
-  out.here = {false, possible
-                         ? "Nothing new: one growing range of addresses for each device, with memory mapped where a "
-                           "request finds room in it, is what terrazzo does anyway."
-                         : "Nothing: this device or driver cannot map memory, so that terrazzo takes plain "
-                           "segments."};
   if (among.async_backend()) {
     out.pytorch = {false, "Nothing: backend:cudaMallocAsync has no segments."};
-    out.advice = "Keep one of the two: expandable_segments:True is PyTorch's native answer to fragmentation.";
-    out.severity = severity_level::warning;
+    advise(out, warning, "Keep one of the two: expandable_segments:True is PyTorch's native answer to fragmentation.");
     out.keep = false;
-    return;
-  }
-  if (among.where.windows && among.where.torch_version <= last_torch_without_windows) {
-    out.pytorch = {false, fmt::format("Nothing: PyTorch {}.{} ignores it on Windows, with a warning (pytorch #122057).",
-                                      among.where.torch_version / 100, among.where.torch_version % 100)};
-    out.advice = "Use terrazzo, or a PyTorch later than 2.13.";
-    out.severity = severity_level::warning;
     return;
   }
   out.pytorch = {true,
                  "Each stream's segments grow by mapping memory behind their end, so that less is stranded in pieces."};
-  if (among.where.windows) {
-    out.advice =
-        "On Windows this is new after PyTorch 2.13: if it warns \"expandable_segments not supported on this "
-        "platform\", the build ignores the setting.";
-    out.severity = severity_level::note;
-  }
+  if (!among.where.windows) return;
+  out.pytorch.text += " On Windows that is so after PyTorch 2.13 alone.";
+  advise(out, note,
+         "PyTorch up to 2.13 ignores it on Windows, with the warning \"expandable_segments not supported on this "
+         "platform\" (pytorch #122057): use a later one, or terrazzo.");
 }
 
 void max_split_size(const setting& entry, const situation& among, explained_setting& out) {
-  const std::string size = mebibytes(std::get<std::size_t>(entry.value));
   const std::string rule = fmt::format(
       "Segments of {0} or more are never split, and serve only requests of {0} or more: large pieces stay whole, and "
       "small requests cannot use them.",
-      size);
-  out.severity = severity_level::note;
+      mebibytes(std::get<std::size_t>(entry.value)));
+  out.severity = note;
   if (among.expandable_here())
     out.here = {false, "Nothing: a block can be cut from the range and joined again without stranding memory."};
   else out.here = {true, rule};
-  if (among.async_backend()) {
-    ignored_by_backend(out);
-  } else if (among.expandable_in_pytorch()) {
+  if (among.expandable_in_pytorch()) {
     out.pytorch = {true,
-                   "With expandable segments it makes reserved memory grow: large blocks are kept whole, and cannot be "
-                   "given back one by one (pytorch #123548)."};
-    out.advice = "Take it out: expandable segments do what it is for.";
-    out.severity = severity_level::warning;
+                   "With expandable segments, free memory in pieces of this size or more is refused to smaller "
+                   "requests, so that new memory is mapped beside it and reserved memory grows (pytorch #123548)."};
+    advise(out, warning, "Take it out: expandable segments do what it is for.");
     out.keep = false;
     return;
-  } else {
-    out.pytorch = {true, rule};
   }
+  if (among.async_backend()) ignored_by_backend(out);
+  else out.pytorch = {true, rule};
   out.advice =
       "It limits neither how much is used nor how large a request may be. It does not help against "
       "CUBLAS_STATUS_ALLOC_FAILED either: cuBLAS makes its handles with memory of its own, outside the cache, and asks "
       "for workspaces of 4 to 32 MiB.";
-  if (!among.where.windows || among.where.torch_version > last_torch_without_windows)
-    out.advice += " In PyTorch, expandable_segments:True removes the fragmentation that it only limits.";
+  out.advice += among.is_true("expandable_segments")
+                    ? " With a PyTorch later than 2.13, take it out: it makes reserved memory grow then."
+                    : " In PyTorch, expandable_segments:True removes the fragmentation that it only limits.";
 }
 
 void max_non_split_rounding(const setting& entry, const situation& among, explained_setting& out) {
-  const bool split_limit = among.find("max_split_size_mb") != nullptr;
   const std::string rule =
-      fmt::format("A request of max_split_size_mb or more may take a cached segment that is up to {} larger, whole.",
+      fmt::format("A request of max_split_size_mb or more takes a cached block only if that is less than {} larger.",
                   mebibytes(std::get<std::size_t>(entry.value)));
-  const std::string needs = "Nothing: it is only about segments that max_split_size_mb keeps whole.";
+  const std::string needs = "Nothing: it is only about requests of max_split_size_mb or more, which is not set.";
+  const auto effect_under = [&](bool split_limit) { return effect{split_limit, split_limit ? rule : needs}; };
   if (among.expandable_here()) out.here = {false, "Nothing: it is for plain segments."};
-  else out.here = {split_limit, split_limit ? rule : needs};
+  else out.here = effect_under(among.meaning.max_split_size_bytes != config::unlimited);
   if (among.async_backend()) return ignored_by_backend(out);
-  out.pytorch = {split_limit, split_limit ? rule : needs};
-  if (split_limit) return;
-  out.advice = "Set max_split_size_mb with it, or take it out.";
-  out.severity = severity_level::warning;
+  out.pytorch = effect_under(among.find("max_split_size_mb") != nullptr);
+  if (!out.pytorch.acts) advise(out, warning, "Set max_split_size_mb with it, or take it out.");
 }
 
 void garbage_collection(const setting& entry, const situation& among, explained_setting& out) {
@@ -129,191 +148,146 @@ void garbage_collection(const setting& entry, const situation& among, explained_
   if (among.async_backend()) return ignored_by_backend(out);
   if (!among.limited_in_pytorch()) {
     out.pytorch = {false,
-                   "Nothing: it is a share of the memory fraction, and none is set. PyTorch does not say so "
-                   "(pytorch #106660)."};
-    out.advice =
-        "To have it act, add per_process_memory_fraction below 1, as in per_process_memory_fraction:0.95, or call "
-        "torch.cuda.set_per_process_memory_fraction.";
-    out.severity = severity_level::warning;
+                   "Nothing: it is a share of the memory fraction, and none is set. PyTorch does not say so (pytorch "
+                   "#106660)."};
+    advise(out, warning,
+           "To have it act, add per_process_memory_fraction below 1, as in per_process_memory_fraction:0.95, or call "
+           "torch.cuda.set_per_process_memory_fraction.");
   } else if (among.expandable_in_pytorch()) {
     out.pytorch = {false, "Nothing: it never frees expandable segments."};
-    out.severity = severity_level::warning;
+    out.severity = warning;
   } else {
     out.pytorch = {true, rule};
     if (share < 0.5) {
-      out.advice =
-          "A low threshold means releasing more, and more often: memory is then taken from the driver again and again. "
-          "0.8 is usual.";
-      out.severity = severity_level::note;
+      advise(out, note,
+             "A low threshold means releasing more, and more often: memory is then taken from the driver again and "
+             "again. 0.8 is usual.");
     }
   }
 }
 
 void roundup_divisions(const setting& entry, const situation& among, explained_setting& out) {
   const auto& divisions = std::get<divisions_array>(entry.value);
-  const auto coarse = std::ranges::find_if(divisions, [](std::size_t each) { return each > 1; });
-  if (coarse == divisions.end()) {
+  // Told by the sizes that the fewest divisions serve: there it costs most.
+  const auto coarsest = std::ranges::min_element(
+      divisions, {}, [](std::size_t each) { return each > 1 ? each : std::numeric_limits<std::size_t>::max(); });
+  if (*coarsest <= 1) {
     out.here = out.pytorch = {false, "Nothing: 0 and 1 mean no rounding beyond 512 bytes."};
-    out.advice = "Take it out, or give 2 or more: 4 rounds 1200 MiB up to 1280 MiB.";
-    out.severity = severity_level::warning;
+    advise(out, warning, "Take it out, or give 2 or more: 4 rounds 1200 MiB up to 1280 MiB.");
     return;
   }
-  const auto bucket = static_cast<std::size_t>(coarse - divisions.begin());
-  const std::string low = mebibytes(mib << bucket);
-  const std::string high = mebibytes(mib << (bucket + 1));
-  const std::size_t step = (mib << bucket) / *coarse;
-  const bool everywhere = std::ranges::count(divisions, *coarse) == std::ssize(divisions);
-  constexpr std::size_t example = 1200 * mib;
-  std::string rule;
-  if (step < min_block_bytes) {
-    rule = fmt::format(
-        "Next to nothing: steps of less than 512 bytes, for requests of {} to {}, are finer than the rounding that is "
-        "done anyway.",
-        low, high);
-  } else {
-    rule = fmt::format(
-        "Requests are rounded up in steps, so that cached blocks fit more often: {}. Up to {} % more than "
-        "was asked for is then taken.",
-        everywhere ? fmt::format("{} becomes {}", mebibytes(example), mebibytes(round_request(example, divisions)))
-                   : fmt::format("of {} to {}, in steps of {}", low, high, mebibytes(step)),
-        std::max<std::size_t>(100 / *coarse, 1));
-  }
+  const bool everywhere = std::ranges::count(divisions, *coarsest) == std::ssize(divisions);
+  const std::size_t bucket = everywhere ? 10 : static_cast<std::size_t>(coarsest - divisions.begin());
+  const std::size_t example = (mib << bucket) / 64 * 75;  // 1200 MiB, of 1 GiB
+  const std::string rule = fmt::format(
+      "Requests are rounded up in steps between powers of two, so that cached blocks fit more often: {} becomes {}. At "
+      "most {} % more than was asked for is taken.",
+      mebibytes(example), mebibytes(round_request(example, divisions)), std::max<std::size_t>(100 / *coarsest, 1));
   out.here = {true, rule};
   if (among.async_backend()) ignored_by_backend(out);
   else out.pytorch = {true, rule};
   if (among.expandable_here() || among.expandable_in_pytorch()) {
-    out.advice =
-        "It costs memory and is rarely needed in mapped memory, where blocks need not fit exactly. Try without it.";
-    out.severity = severity_level::note;
+    advise(out, note,
+           "It costs memory and is rarely needed in mapped memory, where blocks need not fit exactly. Try without it.");
   }
 }
 
 void large_segment_size(const setting& entry, const situation& among, explained_setting& out) {
-  const std::size_t bytes = std::get<std::size_t>(entry.value);
-  const std::string size = mebibytes(bytes);
+  const std::string size = mebibytes(std::get<std::size_t>(entry.value));
+  const std::string rule = fmt::format("Requests above 1 MiB and below 10 MiB are cut from segments of {}.", size);
   if (among.expandable_here()) out.here = {false, "Nothing: memory is mapped in chunks of 2 MiB, for all requests."};
-  else
-    out.here = {bytes != config{}.large_segment_size_bytes,
-                fmt::format("Requests above 1 MiB and below 10 MiB are cut from segments of {}.", size)};
+  else out.here = {true, rule};
   if (among.async_backend()) return ignored_by_backend(out);
-  out.pytorch = {bytes != config{}.large_segment_size_bytes,
-                 among.expandable_in_pytorch()
-                     ? fmt::format("Expandable segments for large requests grow in pages of {}.", size)
-                     : fmt::format("Requests above 1 MiB and below 10 MiB are cut from segments of {}.", size)};
-  out.advice = fmt::format(
-      "PyTorch 2.10 and older refuse the whole string because of this key. max_split_size_mb must then be "
-      "at least {}.",
-      bytes / mib);
-  out.severity = severity_level::note;
+  out.pytorch = {true, among.expandable_in_pytorch()
+                           ? fmt::format("Expandable segments for large requests grow in pages of {}.", size)
+                           : rule};
+  advise(out, note,
+         fmt::format("PyTorch 2.10 and older refuse the whole string because of this key. max_split_size_mb must then "
+                     "be at least {}.",
+                     size));
 }
 
 void memory_fraction(const setting& entry, const situation& among, explained_setting& out) {
   const double share = std::get<double>(entry.value);
   const std::string rule = fmt::format("At most {} of the device's memory is held; what passes it fails.", share);
-  out.here = {share < 1, share < 1 ? rule : "Nothing: all of the device is the default."};
+  out.here = {true, rule};
   if (among.async_backend()) {
     ignored_by_backend(out);
     out.advice = "That backend obeys torch.cuda.set_per_process_memory_fraction, which a program calls.";
   } else {
-    out.pytorch = {share < 1, share < 1 ? rule + " It counts from the start; a later string does not move it."
-                                        : "Nothing: all of the device is the default."};
+    out.pytorch = {true, rule + " It counts from the start; a later string does not move it."};
   }
-  if (share == 0) {
-    out.advice = "With 0 nothing can be allocated at all.";
-    out.severity = severity_level::warning;
-  }
+  if (share == 0) advise(out, warning, "With 0 nothing can be allocated at all.");
 }
 
 void backend(const setting& entry, const situation&, explained_setting& out) {
-  const bool async = std::get<std::string>(entry.value) == "cudaMallocAsync";
   out.here = {false, "Nothing: terrazzo stands in place of PyTorch's allocators."};
-  out.pytorch = {async, async ? "CUDA's own stream-ordered pool serves all requests; settings for the native allocator "
-                                "are ignored. It is fixed when the library is loaded: a later string cannot change it."
-                              : "Nothing: this is the default."};
-  if (!async) return;
-  out.advice =
-      "To use terrazzo in PyTorch, take it out. The pool has no expandable segments, and no snapshots of what it "
-      "holds.";
-  out.severity = severity_level::note;
+  out.pytorch = {
+      true,
+      "CUDA's own stream-ordered pool serves all requests; settings for the native allocator are ignored. It "
+      "is fixed when the library is loaded: a later string cannot change it."};
+  if (std::get<std::string>(entry.value) == "native") return;
+  advise(out, note,
+         "To use terrazzo in PyTorch, take it out. The pool has no expandable segments, and no snapshots of what it "
+         "holds.");
 }
 
-void lock_release(const setting& entry, const situation& among, explained_setting& out) {
-  const bool on = std::get<bool>(entry.value);
+void lock_release(const setting&, const situation& among, explained_setting& out) {
   out.here = {false, "Nothing: no lock that other streams' cached memory needs is held across a driver call."};
   if (among.async_backend()) return ignored_by_backend(out);
-  out.pytorch = {on, on ? "Other threads may allocate cached memory while one thread is inside cudaMalloc."
-                        : "Nothing: this is the default."};
+  out.pytorch = {true, "Other threads may allocate cached memory while one thread is inside cudaMalloc."};
 }
 
-void register_threads(const setting& entry, const situation& among, explained_setting& out) {
-  const bool used = among.is_true("pinned_use_cuda_host_register") || among.is_true("pinned_use_hip_host_register");
-  const std::size_t count = std::get<std::size_t>(entry.value);
-  if (!used) {
-    host_memory(out, "Nothing: it is for pinned_use_cuda_host_register:True, which is not set.", false);
-    out.advice = "Add pinned_use_cuda_host_register:True, or take it out.";
-    out.severity = severity_level::warning;
+void capture_reuse(const setting&, const situation& among, explained_setting& out) {
+  out.here = {false, "Nothing: terrazzo does not manage graph captures yet."};
+  if (among.async_backend()) return ignored_by_backend(out);
+  out.pytorch = {
+      true,
+      "Inside a capture, a block that another stream used is reused where the graph's order shows that it is "
+      "done."};
+}
+
+void throw_early(const setting& entry, const situation& among, explained_setting& out) {
+  out.here = {false, "Nothing: cached memory is always given up before a request fails."};
+  if (among.async_backend()) return ignored_by_backend(out);
+  if (!std::get<bool>(entry.value)) return;
+  if (!among.limited_in_pytorch()) {
+    out.pytorch = {false, "Nothing: it is about passing per_process_memory_fraction, which is not set."};
+    advise(out, warning, "Set per_process_memory_fraction below 1 with it, or take it out.");
     return;
   }
-  host_memory(out, fmt::format("{} threads touch the pages of a host block before it is pinned.", count), count != 1);
+  out.pytorch = {true,
+                 "A request that would pass the memory fraction fails at once, though cached memory might have been "
+                 "released for it."};
+  advise(out, note, "Take it out unless failing fast is what you want: it makes running out of memory more likely.");
 }
 
 void reserve(const setting& entry, const situation& among, explained_setting& out) {
   const auto& value = std::get<std::string>(entry.value);
   const bool is_list = entry.what->kind == option_kind::reserve_list;
-  const bool valid = is_list ? value != "[]" : is_reserve(value);
   out.here = {false, "Nothing: a device has one range, which reserves twice the device's memory in addresses."};
   if (!among.expandable_in_pytorch()) {
     out.pytorch = {false, "Nothing: it is for expandable segments, which are off."};
-    out.advice = "Add expandable_segments:True, or take it out.";
-    out.severity = severity_level::warning;
+    return advise(out, warning, "Add expandable_segments:True, or take it out.");
+  }
+  if (is_list ? value == "[]" : !is_reserve(value)) {
+    out.pytorch = {false,
+                   "Nothing: PyTorch warns that it cannot read it, and goes on with 9/8 of the device's memory."};
+    out.severity = warning;
     return;
   }
-  if (!valid) {
-    out.pytorch = {false, is_list ? "Nothing: the list has no entry that can be read."
-                                  : "Nothing: PyTorch warns that it cannot read the value, and goes on with 9/8 of the "
-                                    "device."};
-    out.severity = severity_level::warning;
-    return;
-  }
-  out.pytorch = {true, fmt::format("An expandable segment reserves {} of addresses; a single request cannot be larger "
-                                   "than a segment.",
-                                   value)};
-  out.advice = "PyTorch 2.14 and older refuse the whole string because of this key.";
-  out.severity = severity_level::note;
-}
-
-void capture_reuse(const setting& entry, const situation& among, explained_setting& out) {
-  const bool on = std::get<bool>(entry.value);
-  out.here = {false, "Nothing: terrazzo does not manage graph captures yet."};
-  if (among.async_backend()) return ignored_by_backend(out);
-  out.pytorch = {on, on ? "Inside a capture, a block that another stream used is reused where the graph's order shows "
-                          "that it is done."
-                        : "Nothing: this is the default."};
-}
-
-void throw_early(const setting& entry, const situation& among, explained_setting& out) {
-  const bool on = std::get<bool>(entry.value);
-  out.here = {false, "Nothing: cached memory is always given up before a request fails."};
-  if (among.async_backend()) return ignored_by_backend(out);
-  if (!on) {
-    out.pytorch = {false, "Nothing: this is the default."};
-  } else if (!among.limited_in_pytorch()) {
-    out.pytorch = {false, "Nothing: it is about passing per_process_memory_fraction, which is not set."};
-    out.advice = "Set per_process_memory_fraction below 1 with it, or take it out.";
-    out.severity = severity_level::warning;
-  } else {
-    out.pytorch = {true,
-                   "A request that would pass the memory fraction fails at once, though cached memory might have "
-                   "been released for it."};
-    out.advice = "Take it out unless failing fast is what you want: it makes running out of memory more likely.";
-    out.severity = severity_level::note;
-  }
+  const bool in_gib = value.ends_with('G') || value.ends_with('g');
+  out.pytorch = {
+      true, fmt::format("An expandable segment reserves addresses for {}; a single request cannot be larger than that.",
+                        is_list  ? "what its stream's class is given"
+                        : in_gib ? value.substr(0, value.size() - 1) + " GiB"
+                                 : value + " of the device's memory")};
+  advise(out, note, "The key is new in PyTorch 2.15; older ones refuse the whole string because of it.");
 }
 
 void own_bytes(const setting& entry, const situation&, explained_setting& out) {
   const std::string size = mebibytes(std::get<std::size_t>(entry.value));
-  const bool is_limit = entry.what->key == "limit_mb";
-  out.here = {true, is_limit
+  out.here = {true, entry.what->key == "limit_mb"
                         ? fmt::format("terrazzo holds at most {} of the device's memory.", size)
                         : fmt::format("terrazzo leaves {} of the device free, for cuBLAS handles, modules, NCCL and "
                                       "whatever else allocates outside it.",
@@ -321,14 +295,20 @@ void own_bytes(const setting& entry, const situation&, explained_setting& out) {
   out.pytorch = {false, "Nothing: the key is terrazzo's own."};
 }
 
-using describer = void (*)(const setting&, const situation&, explained_setting&);
+void register_threads(const setting& entry, const situation& among, explained_setting& out) {
+  out.pytorch = {true, fmt::format("{} threads touch the pages of a host block before it is pinned.",
+                                   std::get<std::size_t>(entry.value))};
+  if (among.is_true("pinned_use_cuda_host_register") || among.is_true("pinned_use_hip_host_register")) return;
+  out.pytorch = {false, "Nothing: it is for pinned_use_cuda_host_register:True, which is not set."};
+  advise(out, warning, "Add pinned_use_cuda_host_register:True, or take it out.");
+}
 
 struct described_key {
   std::string_view key;
-  describer run;
+  void (*run)(const setting&, const situation&, explained_setting&);
+  const char* in_pytorch = nullptr;  // where one sentence is enough: settings for host memory
 };
 
-// Host settings that need no more than a sentence, in `host_settings` below.
 constexpr described_key described_keys[] = {
     {"expandable_segments", expandable_segments},
     {"max_split_size_mb", max_split_size},
@@ -340,31 +320,51 @@ constexpr described_key described_keys[] = {
     {"backend", backend},
     {"release_lock_on_cudamalloc", lock_release},
     {"release_lock_on_hipmalloc", lock_release},
-    {"pinned_num_register_threads", register_threads},
     {"graph_capture_record_stream_reuse", capture_reuse},
     {"throw_on_cudamalloc_oom", throw_early},
     {"expandable_segments_reserve", reserve},
     {"expandable_segments_reserve_by_class", reserve},
     {"limit_mb", own_bytes},
     {"headroom_mb", own_bytes},
-};
-
-struct host_setting {
-  std::string_view key;
-  std::string_view effect;
-};
-
-constexpr host_setting host_settings[] = {
-    {"pinned_use_background_threads",
+    {"pinned_num_register_threads", register_threads},
+    {"pinned_use_background_threads", nullptr,
      "A thread in the background asks whether copies from and to pinned memory are done."},
-    {"pinned_max_round_threshold_mb", "Pinned host blocks above this size are not rounded up to a power of two."},
-    {"pinned_max_cached_size_mb", "Pinned host blocks above this size are given back at once rather than cached."},
-    {"pinned_use_cuda_host_register", "Host memory is allocated first and pinned with cudaHostRegister afterwards."},
-    {"pinned_use_hip_host_register", "Host memory is allocated first and pinned with cudaHostRegister afterwards."},
-    {"pinned_reserve_segment_size_mb",
+    {"pinned_max_round_threshold_mb", nullptr,
+     "Pinned host blocks above this size are not rounded up to a power of two."},
+    {"pinned_max_cached_size_mb", nullptr,
+     "Pinned host blocks above this size are given back at once rather than cached."},
+    {"pinned_use_cuda_host_register", nullptr,
+     "Host memory is allocated first and pinned with cudaHostRegister afterwards."},
+    {"pinned_use_hip_host_register", nullptr,
+     "Host memory is allocated first and pinned with cudaHostRegister afterwards."},
+    {"pinned_reserve_segment_size_mb", nullptr,
      "One piece of pinned host memory is taken at the start and small blocks are cut from it."},
-    {"pinned_free_catch_all", "Errors when pinned memory is freed, as at the end of a program, are swallowed."},
+    {"pinned_free_catch_all", nullptr,
+     "Errors when pinned memory is freed, as at the end of a program, are swallowed."},
 };
+
+// Settings as they are compared: what is unset is what it comes to.
+config with(const setting* entry, config settings) {
+  if (entry != nullptr) apply(*entry, settings);
+  settings.expandable_segments = settings.expandable_segments.value_or(true);
+  settings.max_non_split_rounding_bytes =
+      settings.max_non_split_rounding_bytes.value_or(settings.large_segment_size_bytes);
+  return settings;
+}
+
+// Tells whether the value is what PyTorch does without the setting.
+bool is_pytorch_default(const setting& entry) {
+  switch (entry.what->kind) {
+    case option_kind::boolean:
+      return !std::get<bool>(entry.value);
+    case option_kind::backend:
+      return std::get<std::string>(entry.value) == "native";
+    case option_kind::power_of_two:
+      return std::get<std::size_t>(entry.value) == 1;
+    default:
+      return entry.what->acts() && with(&entry, {}) == with(nullptr, {});
+  }
+}
 
 }  // namespace
 
@@ -373,17 +373,29 @@ explained_setting describe(const setting& entry, const situation& among) {
   out.what = entry.what;
   out.column = entry.column;
   const auto found = std::ranges::find(described_keys, entry.what->key, &described_key::key);
-  if (found != std::end(described_keys)) {
-    found->run(entry, among, out);
-  } else {
-    const auto host = std::ranges::find(host_settings, entry.what->key, &host_setting::key);
-    const auto* on = std::get_if<bool>(&entry.value);
-    const bool acts = on == nullptr || *on;
-    host_memory(out, acts ? std::string(host->effect) : "Nothing: this is the default.", acts);
+  out.here = {false, "Nothing: terrazzo hands out device memory alone."};
+  if (found->run != nullptr) found->run(entry, among, out);
+  else out.pytorch = {true, found->in_pytorch};
+
+  // A value that was found wanting keeps that verdict.
+  if (out.severity < warning && entry.what->owner != key_owner::terrazzo && is_pytorch_default(entry))
+    out.pytorch = {false, "Nothing: this is the default."};
+  if (out.here.acts) {
+    if (with(&entry, among.meaning) != with(nullptr, among.meaning))
+      out.here = {false, "Nothing: TERRAZZO_ALLOC_CONF sets it too, and wins."};
+    else if (with(&entry, among.base) == with(nullptr, among.base))
+      out.here = {false, "Nothing new: it is so without this setting."};
   }
-  if (among.own_variable && entry.what->owner != key_owner::terrazzo)
-    out.pytorch = {false, "Nothing: PyTorch does not read TERRAZZO_ALLOC_CONF."};
-  if (!out.here.acts && !out.pytorch.acts && entry.what->key != "expandable_segments") out.keep = false;
+  if (among.own_variable) {
+    // Whatever was said of PyTorch does not matter here.
+    if (entry.what->owner != key_owner::terrazzo)
+      out.pytorch = {false, "Nothing: PyTorch does not read TERRAZZO_ALLOC_CONF."};
+    out.advice.clear();
+    out.severity = out.here.acts ? fine : note;
+    out.keep = out.here.acts;
+  } else if (!out.here.acts && !out.pytorch.acts) {
+    out.keep = false;
+  }
   return out;
 }
 

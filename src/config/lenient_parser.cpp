@@ -11,6 +11,7 @@
 #include <span>
 
 #include "base/bits.hpp"
+#include "config/misnomers.hpp"
 #include "config/numbers.hpp"
 #include "config/parser.hpp"
 #include "config/tokenizer.hpp"
@@ -34,7 +35,7 @@ class lenient_reader {
     for (std::size_t i = 0; i < tokens_.size(); ++i) {
       const token& key = tokens_[i];
       const option* what = find_option(key.text);
-      if (what == nullptr) return refuse(i, key.text, fmt::format("there is no key \"{}\"", key.text));
+      if (what == nullptr) return refuse(i, key.text, explain_unknown(key.text).message);
       if (what->owner == key_owner::terrazzo)
         return refuse(i, key.text,
                       fmt::format("PyTorch does not know {}: it belongs in TERRAZZO_ALLOC_CONF", key.text));
@@ -264,13 +265,17 @@ class lenient_reader {
       if (tokens_[name].is_separator())
         warn(name, what.key, fmt::format("\"{}\" is read as the name of a class", tokens_[name].text));
       warn_if_broken(what, name);
-      if (!classes.insert(tokens_[name].text).second)
+      const bool again = !classes.insert(tokens_[name].text).second;
+      if (again)
         warn(name, what.key, fmt::format("the class {} is given again: this reserve counts", tokens_[name].text));
       warn_unless(what, name + 1, ':');
       warn_about_reserve(what, i);
       const std::string& class_name = tokens_[name].text;
-      if (is_reserve(tokens_[i].text) && !tokens_[name].is_separator() && class_name != large_segment_key) {
-        std::erase_if(taken, [&](const auto& earlier) { return earlier.first == class_name; });
+      const bool odd = std::ranges::any_of(class_name, [](char c) {
+        return static_cast<unsigned char>(c) < 0x20 || c == 0x7f || c == '"' || c == '\'' || c == '`' || c == ';';
+      });
+      if (is_reserve(tokens_[i].text) && !tokens_[name].is_separator() && !odd && class_name != large_segment_key) {
+        if (again) std::erase_if(taken, [&](const auto& earlier) { return earlier.first == class_name; });
         taken.emplace_back(class_name, tokens_[i].text);
       }
       if (i + 1 < tokens_.size() && tokens_[i + 1].is(',')) warn_about_comma(what, ++i);

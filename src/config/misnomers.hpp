@@ -2,6 +2,7 @@
 // mistyped is not here: `nearest_option` finds it.
 #pragma once
 
+#include <string>
 #include <string_view>
 
 namespace terrazzo::detail {
@@ -14,5 +15,12 @@ struct misnomer {
 
 /// Finds a key in the list; null if it is not there.
 [[nodiscard]] const misnomer* find_misnomer(std::string_view key) noexcept;
+
+/// What is to be said of a key that nobody knows.
+struct unknown_key {
+  std::string message;  ///< a clause: that there is no such key, and what was meant
+  std::string meant;    ///< what to write instead; empty if that is not evident
+};
+[[nodiscard]] unknown_key explain_unknown(std::string_view key);
 
 }  // namespace terrazzo::detail

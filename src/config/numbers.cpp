@@ -139,12 +139,20 @@ std::optional<std::size_t> read_exact_mebibytes(std::string_view text) {
   std::size_t bytes = 0;
   if (!checked_multiply(static_cast<std::size_t>(*whole), mib, bytes)) return std::nullopt;
   if (point == std::string_view::npos) return bytes;
-  if (point + 1 == text.size() || !is_digit(text[point + 1])) return std::nullopt;
-  // A fraction of whole bytes has at most 20 binary digits, so the double holds it exactly.
-  const auto fraction = read_real(text.substr(point));
-  if (!fraction) return std::nullopt;
-  const double rest = *fraction * static_cast<double>(mib);
-  if (rest != std::floor(rest) || !checked_add(bytes, static_cast<std::size_t>(rest), bytes)) return std::nullopt;
+  std::string digits(text.substr(point + 1));
+  if (digits.empty() || !std::all_of(digits.begin(), digits.end(), is_digit)) return std::nullopt;
+  // Doubled twenty times, what passes the point are the bytes; nothing may be left behind it.
+  std::size_t rest = 0;
+  for (int bit = 0; bit < 20; ++bit) {
+    int carry = 0;
+    for (std::size_t i = digits.size(); i-- > 0;) {
+      const int doubled = 2 * (digits[i] - '0') + carry;
+      digits[i] = static_cast<char>('0' + doubled % 10);
+      carry = doubled / 10;
+    }
+    rest = 2 * rest + static_cast<std::size_t>(carry);
+  }
+  if (digits.find_first_not_of('0') != std::string::npos || !checked_add(bytes, rest, bytes)) return std::nullopt;
   return bytes;
 }
 

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <set>
 
 #include "base/bits.hpp"
 #include "config/misnomers.hpp"
@@ -65,7 +66,7 @@ std::string meant_exact_mebibytes(std::string_view word) {
 std::string meant_real(std::string_view word, const value_range& range) {
   std::string_view rest;
   auto number = leading_number(word, rest);
-  if (!number) return {};
+  if (!number || rest.find_first_of("0123456789") != std::string_view::npos) return {};
   if (*number >= 10 && *number <= 100 && range.high <= 1 && (rest.empty() || rest == "%")) *number /= 100;
   return range.holds(*number) ? fmt::format("{}", *number) : std::string();
 }
@@ -175,6 +176,10 @@ class strict_reader {
     if (const std::size_t at = find_in(word, "\"'`"); at != std::string_view::npos) {
       refuse(at, "a quotation mark is part of the string here; it belongs to the shell or the file around it",
              cut(at, at + 1));
+    } else if (const auto control = std::ranges::find_if(
+                   word.text, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
+               control != word.text.end()) {
+      refuse(word.begin, "a control character is part of this word");
     } else if (const std::size_t semicolon = find_in(word, ";"); semicolon != std::string_view::npos) {
       refuse(semicolon, "a comma, not a semicolon, stands between two settings", with(semicolon, semicolon + 1, ","));
     }
@@ -203,14 +208,8 @@ class strict_reader {
       return refuse(text_.find('=', key.begin), "a colon, not \"=\", stands between a key and its value",
                     with(key, name + rest));
     }
-    if (const misnomer* known = find_misnomer(name)) {
-      return refuse_here(fmt::format("there is no key \"{}\": {}", name, known->remark),
-                         known->meant.empty() ? std::string() : with(key, fmt::format("{}{}", known->meant, rest)));
-    }
-    const option* near = nearest_option(name);
-    if (near == nullptr) return refuse_here(fmt::format("there is no key \"{}\"", name));
-    refuse_here(fmt::format("there is no key \"{}\"; the nearest is {}", name, near->key),
-                with(key, fmt::format("{}{}", near->key, rest)));
+    const unknown_key told = explain_unknown(name);
+    refuse_here(told.message, told.meant.empty() ? std::string() : with(key, told.meant + rest));
   }
 
   void read_value(setting& entry) {
@@ -349,15 +348,16 @@ class strict_reader {
 
   void read_reserves(setting& entry) {
     std::vector<std::pair<std::string_view, std::string_view>> entries;
+    std::set<std::string_view> names;
     read_list([&](const token& name, const token& amount) {
+      if (refuse_strays(name)) return;
       if (name.text == "large_segment_size_mb")
         return refuse(name.begin, "PyTorch would take this name of a class for the key large_segment_size_mb");
       if (!is_reserve(amount.text))
         refuse(amount.begin,
                fmt::format("a reserve is a fraction like 0.5, or GiB like 40G, above 0; got \"{}\"", amount.text));
-      for (const auto& earlier : entries)
-        if (earlier.first == name.text)
-          refuse(name.begin, fmt::format("the class {} is given a reserve twice", name.text));
+      if (!names.insert(name.text).second)
+        refuse(name.begin, fmt::format("the class {} is given a reserve twice", name.text));
       entries.emplace_back(name.text, amount.text);
     });
     if (!error_) entry.value = join_reserves(entries);

@@ -1,6 +1,7 @@
 #include "driver/driver.hpp"
 
 #include <cstdlib>
+#include <filesystem>
 
 #include "base/failure.hpp"
 #include "base/shared_library.hpp"
@@ -27,6 +28,11 @@ status driver::load(const std::string& path, std::shared_ptr<const driver>& resu
     if (variable != nullptr) chosen = variable;
   }
   const bool by_path = !chosen.empty();
+  // Opening a pipe would wait for somebody who writes.
+  std::error_code ignored;
+  const std::filesystem::file_type type = std::filesystem::status(chosen, ignored).type();
+  if (by_path && std::filesystem::exists(chosen, ignored) && type != std::filesystem::file_type::regular)
+    return fail(status::driver_not_found, "the CUDA driver '{}' cannot be loaded: it is no file", chosen);
   std::string reason;
   const shared_library library = shared_library::open(by_path ? chosen : system_driver, reason);
   if (!library) {

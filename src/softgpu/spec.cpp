@@ -7,6 +7,8 @@
 #include <charconv>
 #include <limits>
 
+#include "base/words.hpp"
+
 namespace softgpu {
 namespace {
 
@@ -127,11 +129,29 @@ constexpr device_key device_keys[] = {
      }},
 };
 
+template <typename Use>
+void for_each_key(Use use) {
+  for (const global_key& key : global_keys) use(key.name);
+  for (const device_key& key : device_keys) use(key.name);
+}
+
 std::string known_keys() {
   std::string names;
-  for (const global_key& key : global_keys) names.append(names.empty() ? "" : ", ").append(key.name);
-  for (const device_key& key : device_keys) names.append(", ").append(key.name);
+  for_each_key([&](std::string_view name) { names.append(names.empty() ? "" : ", ").append(name); });
   return names;
+}
+
+/// The key that was meant, empty if none is near.
+std::string_view nearest_key(std::string_view word) {
+  constexpr std::size_t longest_word = 64;  // a longer one is no slip, and would take long to compare
+  std::string_view nearest;
+  if (word.size() > longest_word) return nearest;
+  std::size_t least_slips = terrazzo::detail::most_slips(word) + 1;
+  for_each_key([&](std::string_view name) {
+    const std::size_t slips = terrazzo::detail::edit_distance(word, name);
+    if (slips < least_slips) nearest = name, least_slips = slips;
+  });
+  return nearest;
 }
 
 std::string bad_value(std::string_view key, std::string_view value, const char* allowed) {
@@ -202,7 +222,9 @@ bool apply(const setting& item, gpu_spec& spec, std::string& reason) {
     reason = bad_value(item.key, item.value, key.allowed);
     return false;
   }
-  reason = fmt::format("software GPU: there is no key '{}'; keys are {}", item.key, known_keys());
+  const std::string_view meant = nearest_key(item.key);
+  reason = fmt::format("software GPU: there is no key '{}'{}; keys are {}", item.key,
+                       meant.empty() ? "" : fmt::format(" (did you mean {}?)", meant), known_keys());
   return false;
 }
 

@@ -43,6 +43,12 @@ std::string quoted(const std::string& text) {
   return out + "'";
 }
 
+/// A name that a shell takes as that of a variable, unquoted.
+bool is_identifier(const std::string& name) {
+  return !name.empty() && !std::isdigit(static_cast<unsigned char>(name.front())) &&
+         name.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_") == std::string::npos;
+}
+
 }  // namespace
 
 const char* evidence::variable(const std::string& name) const {
@@ -95,6 +101,7 @@ std::string command_to_set(const evidence& seen, const std::string& name, const 
 }
 
 std::string command_to_unset(const evidence& seen, const std::string& name) {
+  if (!is_identifier(name)) return {};
   return seen.is_windows ? fmt::format("set \"{}=\"", name) : fmt::format("unset {}", name);
 }
 

@@ -25,7 +25,7 @@ struct finding {
   severity_level severity = severity_level::error;
   std::string what;     ///< one clause, with the thing and its value
   std::string why;      ///< why it matters, in a sentence or two
-  std::string command;  ///< mends it, as it stands; empty for a note that asks for nothing
+  std::string command;  ///< what to run next, where one command mends it or tells more; else empty
   const char* check = "";
 };
 

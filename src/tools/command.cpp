@@ -18,11 +18,7 @@ void invocation::print_json(const nlohmann::ordered_json& document) const {
 }
 
 void invocation::print_error(const std::string& message) const {
-  err.print("{} {}\n", err.paint(style::error, "terrazzo: error:"), message);
-}
-
-void invocation::print_warning(const std::string& message) const {
-  err.print("{} {}\n", err.paint(style::warning, "terrazzo: warning:"), message);
+  err.print("{} {}\n", err.paint(style::error, "terrazzo: error:"), printable(message));
 }
 
 void add_output_options(CLI::App& command, invocation& with) {
@@ -174,9 +170,10 @@ int run_command(const invocation& with) {
 /// A reader that has gone, as `head` does, is no failure; a full disk is one.
 int finish_output(const invocation& with, int code) {
   errno = 0;
-  if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return code;
-  if (errno == EPIPE || errno == EINVAL || errno == 0) return code;  // EINVAL: a broken pipe on Windows
-  with.print_error(fmt::format("stdout cannot be written: {}", std::strerror(errno)));
+  int failure = terminal::write_failure();
+  if (std::fflush(stdout) != 0 && failure == 0) failure = errno;
+  if (failure == 0 || failure == EPIPE || failure == EINVAL) return code;  // EINVAL: a broken pipe on Windows
+  with.print_error(fmt::format("stdout cannot be written: {}", std::strerror(failure)));
   return exit_wrong;
 }
 
@@ -202,7 +199,11 @@ int run_program(int argc, const char* const* argv) {
     if (failure.get_exit_code() == 0) {
       with.out.write(app.help());
     } else {
-      with.print_error(explain_parse_error(app, failure));
+      const std::string message = explain_parse_error(app, failure);
+      with.print_error(message);
+      // Whether --json was parsed before the mistake or not.
+      if (std::any_of(argv, argv + argc, [](const char* word) { return std::string_view(word) == "--json"; }))
+        with.print_json({{"error", {{"status", "invalid_argument"}, {"message", message}}}});
       code = exit_usage;
     }
   }

@@ -38,7 +38,6 @@ struct invocation {
 
   /// Prints "terrazzo: error: <message>" on stderr.
   void print_error(const std::string& message) const;
-  void print_warning(const std::string& message) const;
 };
 
 /// Input that cannot be understood: `main` prints the message and exits with 2. Where a command finds that out itself.

@@ -5,6 +5,7 @@
 #include "tools/devices_command.hpp"
 #include "tools/doctor_command.hpp"
 #include "tools/generate_command.hpp"
+#include "tools/replay_command.hpp"
 #include "tools/version_command.hpp"
 
 namespace terrazzo::tools {
@@ -12,6 +13,7 @@ namespace terrazzo::tools {
 void add_all_commands(CLI::App& app, invocation& with) {
   add_version_command(app, with);
   add_config_command(app, with);
+  add_replay_command(app, with);
   add_devices_command(app, with);
   add_doctor_command(app, with);
   add_generate_command(app, with);

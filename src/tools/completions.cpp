@@ -21,7 +21,7 @@ std::string words_after(const command_entry& command) {
   return join(words);
 }
 
-/// A pattern of bash and fish that the names of all commands but the first match.
+/// The names of all commands but the first, quoted.
 std::vector<std::string> quoted_paths(const command_entry& root) {
   std::vector<std::string> paths;
   for (const command_entry* one : flatten(root))

@@ -7,6 +7,7 @@
 #include "config/explain.hpp"
 #include "tools/config_output.hpp"
 #include "tools/pasted.hpp"
+#include "tools/platform.hpp"
 #include "tools/variables.hpp"
 
 namespace terrazzo::tools {
@@ -22,25 +23,12 @@ struct choices {
   std::optional<std::string> text;
   std::string variable;  ///< empty: as the text names it, else PYTORCH_CUDA_ALLOC_CONF
   std::string platform;
-  std::string torch;
   bool lenient = false;
   bool markdown = false;
 };
 
 detail::surroundings surroundings_of(const choices& chosen) {
-  detail::surroundings where = detail::usual_surroundings();
-  if (!chosen.platform.empty()) where.windows = chosen.platform == "windows";
-  if (chosen.torch.empty()) return where;
-  const std::size_t point = chosen.torch.find('.');
-  const auto number = [&](const std::string& digits) {
-    if (digits.empty() || digits.size() > 2 || digits.find_first_not_of("0123456789") != std::string::npos)
-      throw usage_error(fmt::format("--torch takes a version as in 2.15; got '{}'", chosen.torch));
-    return std::stoi(digits);
-  };
-  const std::size_t end = point == std::string::npos ? point : chosen.torch.find('.', point + 1);
-  where.torch_version = 100 * number(chosen.torch.substr(0, point)) +
-                        (point == std::string::npos ? 0 : number(chosen.torch.substr(point + 1, end - point - 1)));
-  return where;
+  return {chosen.platform.empty() ? platform::is_windows : chosen.platform == "windows", {}};
 }
 
 pasted given(const choices& chosen) {
@@ -64,7 +52,6 @@ int run_explain(const invocation& with, const choices& chosen) {
   }
   if (with.json) {
     json out;
-    out["torch"] = fmt::format("{}.{}", where.torch_version / 100, where.torch_version % 100);
     out["platform"] = where.windows ? "windows" : "linux";
     out["strings"] = json::array();
     for (const explanation& each : all) out["strings"].push_back(to_json(each));
@@ -156,8 +143,6 @@ void add_config_command(CLI::App& app, invocation& with) {
         .add_option("--platform", chosen->platform, "where it is to work: linux or windows; this system if not said")
         ->check(CLI::IsMember({"linux", "windows"}))
         ->type_name("NAME");
-    command.add_option("--torch", chosen->torch, "PyTorch's version, as in 2.13; 2.15 if not said")
-        ->type_name("VERSION");
   };
 
   CLI::App* explain = add("explain", "say what each setting of a string does, here and in PyTorch", run_explain);

@@ -21,8 +21,7 @@ void append(std::string& text, std::string_view more) { text += fmt::format("{}{
 
 std::vector<finding> config_findings(const evidence& seen) {
   const auto lookup = [&](const char* name) { return seen.variable(name); };
-  detail::surroundings where = detail::usual_surroundings();
-  where.windows = seen.is_windows;
+  detail::surroundings where{seen.is_windows, {}};
   for (const device_facts& device : seen.machine.devices)
     if (device.problem.empty()) where.virtual_memory = where.virtual_memory.value_or(true) && device.has_virtual_memory;
   std::vector<finding> found;

@@ -1,6 +1,5 @@
 // What is wrong with the config strings in the environment (PYTORCH_CUDA_ALLOC_CONF, PYTORCH_ALLOC_CONF,
-// TERRAZZO_ALLOC_CONF): which keys are misread, do nothing, or contradict each other. The other checks look at the
-// variables' names alone.
+// TERRAZZO_ALLOC_CONF): which are refused, misread, without effect or against each other.
 #pragma once
 
 #include "tools/checks.hpp"

@@ -14,14 +14,6 @@ using detail::problem;
 using detail::severity_level;
 using json = nlohmann::ordered_json;
 
-// One column for each byte that would move the cursor, so that carets stand where they should.
-std::string printable(std::string_view text) {
-  std::string out(text);
-  for (char& c : out)
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = ' ';
-  return out;
-}
-
 std::string caret_line(const std::string& shown, const std::vector<std::size_t>& offsets) {
   std::string line;
   for (const std::size_t offset : offsets) {
@@ -46,7 +38,8 @@ void print_carets(const terminal& out, const explanation& made) {
   }
   const std::size_t width = room - 6;  // dots on both sides
   for (std::size_t i = 0; i < offsets.size();) {
-    const std::size_t begin = offsets[i] > width / 2 ? offsets[i] - width / 2 : 0;
+    std::size_t begin = offsets[i] > width / 2 ? offsets[i] - width / 2 : 0;
+    while (begin < shown.size() && (static_cast<unsigned char>(shown[begin]) & 0xc0) == 0x80) ++begin;
     const std::string_view before = begin > 0 ? "..." : "";
     const std::string piece = shown.substr(begin, width);
     std::vector<std::size_t> inside;
@@ -78,9 +71,8 @@ void print_problems(const terminal& out, const explanation& made) {
 
 void print_explanation(const terminal& out, const explanation& made, const detail::surroundings& where) {
   const bool torch = detail::is_pytorch_variable(made.variable);
-  const std::string who = torch ? fmt::format("PyTorch {}.{} on {}", where.torch_version / 100,
-                                              where.torch_version % 100, where.windows ? "Windows" : "Linux")
-                                : std::string("terrazzo");
+  const std::string who =
+      torch ? fmt::format("PyTorch 2.15 on {}", where.windows ? "Windows" : "Linux") : std::string("terrazzo");
   const std::string verdict = !made.in_force  ? out.paint(style::warning, "not looked at")
                               : made.accepted ? out.paint(style::good, "accepted")
                                               : out.paint(style::error, "refused");
@@ -164,10 +156,11 @@ std::vector<change> changes_of(const explanation& made) {
   std::vector<change> all;
   for (const problem& each : made.problems) all.push_back({fmt::format("column {}", each.column), each.message});
   for (const explained_setting& each : made.settings) {
-    const std::string setting = fmt::format("{}:{}", each.what->key, each.value);
-    if (("," + made.fixed + ",").find("," + setting + ",") != std::string::npos) continue;
-    const bool only_here = !each.pytorch.acts;
-    all.push_back({"without " + setting, only_here ? each.pytorch.text : each.advice});
+    if (each.keep) continue;
+    const std::string& why = !detail::is_pytorch_variable(made.variable) ? each.here.text
+                             : each.pytorch.acts                         ? each.advice
+                                                                         : each.pytorch.text;
+    all.push_back({fmt::format("without {}:{}", each.what->key, each.value), why});
   }
   return all;
 }
@@ -279,8 +272,9 @@ A config string is a list of `key:value` between commas, as in `expandable_segme
 | `PYTORCH_CUDA_ALLOC_CONF`, else `PYTORCH_ALLOC_CONF` | as PyTorch 2.15 reads it, however odd | PyTorch's |
 | `PYTORCH_HIP_ALLOC_CONF`, between the two | likewise, for the keys that all devices share | PyTorch's |
 | `TERRAZZO_ALLOC_CONF` | strictly; wins key by key over the others | all |
-| a string that the program gives: `terrazzo::parse_config`, `terrazzo_allocator_options_t` | strictly | all |
-| `terrazzo::config` in C++, field by field | checked when the allocator is made | those that act |
+| a string that the program gives: `parse_config`, the C ABI | strictly | all |
+| likewise: `parse_pytorch_config` | as PyTorch 2.15 reads it, with warnings | PyTorch's |
+| `terrazzo::config` in C++, field by field | checked when the allocator is made, or by `set_settings` | those that act |
 
 The first of PyTorch's variables that is set counts whole, even if it is empty. When a program hands PyTorch a second
 string, the settings marked *resets* go back to their defaults unless it names them; the others stay.

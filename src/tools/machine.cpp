@@ -97,8 +97,8 @@ machine_facts look_at_machine(const std::string& driver_path) {
   config settings;
   try {
     settings = config_from_environment();
-  } catch (const error& failure) {
-    machine.settings_problem = failure.what();
+  } catch (const error&) {
+    machine.settings_problem = last_error_message();
   }
   std::shared_ptr<const driver> api;
   machine.driver_status = driver::load(driver_path, api);

@@ -80,13 +80,16 @@ bool management_library::add_processes(list_function list, nvmlDevice_st* device
   std::vector<unsigned char> buffer;
   unsigned int count = 0;
   unsigned int code = list(device, &count, nullptr);
+  constexpr unsigned int most = 16384;  // processes; what claims more is broken
   for (int attempt = 0; code == insufficient_size && attempt < 5; ++attempt) {
+    if (count > most) return false;
     count += 8;  // more may start meanwhile
     buffer.assign(count * largest_stride, untouched);
     code = list(device, &count, buffer.data());
   }
   if (code != success) return false;
   if (buffer.empty() || count == 0) return true;
+  if (count > buffer.size() / largest_stride) return false;
   const std::size_t stride = stride_of(buffer, count);
   if (stride == 0) return false;
   for (std::size_t i = 0; i < count; ++i) {

@@ -63,7 +63,6 @@ class management_library {
   management_library(const management_library&) = delete;
   management_library& operator=(const management_library&) = delete;
 
-  [[nodiscard]] bool is_open() const noexcept { return open_; }
   /// The file it came from.
   [[nodiscard]] const std::string& path() const noexcept { return path_; }
   /// Why it cannot be asked; empty if it can.

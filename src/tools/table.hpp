@@ -28,7 +28,11 @@ class table {
   explicit table(std::vector<column> columns) : columns_(std::move(columns)) {}
 
   /// Adds a row. Cells that are missing at its end are empty. REQUIRES: no more cells than columns.
-  void add(std::vector<table_cell> row) { rows_.push_back(std::move(row)); }
+  /// Control characters are not printed.
+  void add(std::vector<table_cell> row) {
+    for (table_cell& cell : row) cell.text = printable(cell.text);
+    rows_.push_back(std::move(row));
+  }
 
   [[nodiscard]] bool empty() const noexcept { return rows_.empty(); }
 

@@ -1,6 +1,7 @@
 #include "tools/terminal.hpp"
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdlib>
 
 #include "tools/platform.hpp"
@@ -61,7 +62,22 @@ std::string terminal::paint(style meaning, std::string_view text) const {
   return fmt::format("{}{}\x1b[0m", code, text);
 }
 
-void terminal::write(std::string_view text) const { std::fwrite(text.data(), 1, text.size(), stream_); }
+void terminal::write(std::string_view text) const {
+  errno = 0;
+  if (std::fwrite(text.data(), 1, text.size(), stream_) != text.size() && stream_ == stdout && write_failure_ == 0)
+    write_failure_ = errno;
+}
+
+std::string printable(std::string_view text) {
+  std::string out(text);
+  for (std::size_t i = 0; i < out.size(); ++i) {
+    const auto byte = static_cast<unsigned char>(out[i]);
+    if ((byte < 0x20 && byte != '\n') || byte == 0x7f) out[i] = ' ';
+    // The second set of control characters, in UTF-8.
+    if (byte == 0xc2 && i + 1 < out.size() && static_cast<unsigned char>(out[i + 1]) < 0xa0) out[i] = out[i + 1] = ' ';
+  }
+  return out;
+}
 
 std::size_t columns_of(std::string_view text) noexcept {
   std::size_t columns = 0;

@@ -43,16 +43,23 @@ class terminal {
 
   void write(std::string_view text) const;
 
+  /// Tells why a write to the stream failed, as errno does; 0: none did.
+  [[nodiscard]] static int write_failure() noexcept { return write_failure_; }
+
   template <typename... Args>
   void print(fmt::format_string<Args...> format, Args&&... args) const {
     write(fmt::format(format, std::forward<Args>(args)...));
   }
 
  private:
+  static inline int write_failure_ = 0;
   std::FILE* stream_ = stdout;
   bool colors_ = false;
   std::size_t width_ = 0;
 };
+
+/// The text with control characters replaced, so that what a file or a variable holds cannot steer the terminal.
+[[nodiscard]] std::string printable(std::string_view text);
 
 /// Decides about colours: `no_color` and `term` are the variables, null if unset.
 [[nodiscard]] bool wants_colors(color_choice choice, bool is_terminal, const char* no_color, const char* term) noexcept;

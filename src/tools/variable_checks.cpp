@@ -89,7 +89,7 @@ std::vector<finding> check_misspelt_variables(const evidence& seen) {
       one.why = fmt::format("The name is {}, which is set too, and is what counts.", nearest);
     } else {
       one.why = fmt::format("The name is {}: what was set, '{}', has no effect.", nearest, value);
-      one.command = command_to_rename(seen, name, nearest);
+      if (!one.command.empty()) one.command = command_to_rename(seen, name, nearest);
     }
     found.push_back(std::move(one));
   }

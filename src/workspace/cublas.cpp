@@ -14,12 +14,14 @@ enum class function_use { needed, optional };
 
 std::string version_text(int version) { return fmt::format("{}.{}", version / 10000, version % 10000 / 100); }
 
-/// Opens the first of `files` that can be opened; what stood in the way of the others is added to `tried`.
+/// Opens the first of `files` that can be opened; what stood in the way of the others is added to `tried`, unless they
+/// are just not there.
 shared_library open_first(const std::vector<std::string>& files, std::string& tried) {
   for (const std::string& file : files) {
     std::string reason;
     shared_library library = shared_library::open(file, reason);
     if (library) return library;
+    if (reason.starts_with(file + ": cannot open shared object file: No such file")) continue;
     tried += fmt::format("; '{}': {}", file, reason);
   }
   return {};
@@ -35,9 +37,10 @@ shared_library find(const std::string& driver_path, std::string& tried) {
     if (shared_library library = shared_library::already_loaded(name)) return library;
   }
   if (shared_library library = open_first(cublas_names(), tried)) return library;
-  for (const std::string& folder : usual_cublas_folders()) {
-    tried += fmt::format("; '{}'", folder);
-    if (shared_library library = open_first(cublas_files_in(folder), tried)) return library;
+  for (const cublas_place& place : usual_cublas_places()) {
+    tried += fmt::format("; for {} in '{}'", place.what, place.root);
+    for (const std::string& folder : place.folders)
+      if (shared_library library = open_first(cublas_files_in(folder), tried)) return library;
   }
   return {};
 }

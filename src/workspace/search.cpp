@@ -10,6 +10,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr const char* toolkit = "a toolkit";
+constexpr const char* python_packages = "Python packages";
+
 #ifdef _WIN32
 constexpr const char* toolkit_folders[] = {"bin/x64", "bin"};
 constexpr const char* wheel_folders[] = {"nvidia/cu13/bin/x86_64", "nvidia/cublas/bin", "torch/lib"};
@@ -23,9 +26,20 @@ std::string variable(const char* name) {
   return value != nullptr ? value : "";
 }
 
-void add_toolkit(const std::string& root, std::vector<std::string>& folders) {
+/// Adds a place, unless it is listed already.
+void add(cublas_place place, std::vector<cublas_place>& places) {
+  std::error_code ignored;
+  for (const cublas_place& known : places)
+    if (known.what == place.what && (known.root == place.root || fs::equivalent(known.root, place.root, ignored)))
+      return;
+  places.push_back(std::move(place));
+}
+
+void add_toolkit(const std::string& root, std::vector<cublas_place>& places) {
   if (root.empty()) return;
-  for (const char* inside : toolkit_folders) folders.push_back((fs::path(root) / inside).string());
+  cublas_place place{toolkit, root, {}};
+  for (const char* inside : toolkit_folders) place.folders.push_back((fs::path(root) / inside).string());
+  add(std::move(place), places);
 }
 
 void add_wheels(const fs::path& packages, std::vector<std::string>& folders) {
@@ -37,11 +51,12 @@ void add_wheels(const fs::path& packages, std::vector<std::string>& folders) {
 }
 
 /// `root` is what Python calls sys.prefix: its packages lie in lib/python3.<minor>/site-packages, on Windows in Lib.
-void add_python(const std::string& root, std::vector<std::string>& folders) {
+void add_python(const std::string& root, std::vector<cublas_place>& places) {
   if (root.empty()) return;
+  cublas_place place{python_packages, root, {}};
   std::error_code error;
 #ifdef _WIN32
-  add_wheels(fs::path(root) / "Lib" / "site-packages", folders);
+  add_wheels(fs::path(root) / "Lib" / "site-packages", place.folders);
 #else
   std::vector<fs::path> pythons;
   for (fs::directory_iterator entry(fs::path(root) / "lib", error), end; !error && entry != end;
@@ -50,10 +65,11 @@ void add_python(const std::string& root, std::vector<std::string>& folders) {
   }
   std::sort(pythons.begin(), pythons.end());  // directory order is chance
   for (const fs::path& python : pythons) {
-    add_wheels(python / "site-packages", folders);
-    add_wheels(python / "dist-packages", folders);
+    add_wheels(python / "site-packages", place.folders);
+    add_wheels(python / "dist-packages", place.folders);
   }
 #endif
+  if (!place.folders.empty()) add(std::move(place), places);
 }
 
 }  // namespace
@@ -77,21 +93,21 @@ std::vector<std::string> cublas_files_in(const std::string& folder) {
   return files;
 }
 
-std::vector<std::string> usual_cublas_folders() {
-  std::vector<std::string> folders;
-  add_toolkit(variable("CUDA_HOME"), folders);
-  add_toolkit(variable("CUDA_PATH"), folders);
+std::vector<cublas_place> usual_cublas_places() {
+  std::vector<cublas_place> places;
+  add_toolkit(variable("CUDA_HOME"), places);
+  add_toolkit(variable("CUDA_PATH"), places);
 #ifndef _WIN32
-  add_toolkit("/usr/local/cuda", folders);
+  add_toolkit("/usr/local/cuda", places);
 #endif
-  add_python(variable("VIRTUAL_ENV"), folders);
-  add_python(variable("CONDA_PREFIX"), folders);
+  add_python(variable("VIRTUAL_ENV"), places);
+  add_python(variable("CONDA_PREFIX"), places);
 #ifndef _WIN32
-  if (const std::string home = variable("HOME"); !home.empty()) add_python(home + "/.local", folders);
-  add_python("/usr/local", folders);
-  add_python("/usr", folders);
+  if (const std::string home = variable("HOME"); !home.empty()) add_python(home + "/.local", places);
+  add_python("/usr/local", places);
+  add_python("/usr", places);
 #endif
-  return folders;
+  return places;
 }
 
 }  // namespace terrazzo::detail

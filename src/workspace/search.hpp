@@ -12,10 +12,16 @@ namespace terrazzo::detail {
 /// Lists the files of such a name that exist in `folder`, newest first.
 [[nodiscard]] std::vector<std::string> cublas_files_in(const std::string& folder);
 
-/// Lists the folders that toolkits and Python environments put cuBLAS into, whether they exist or not for toolkits (so
-/// that an error can tell where it was looked for), and those that exist for Python: CUDA_HOME, CUDA_PATH,
-/// /usr/local/cuda; then nvidia/cu13, nvidia/cublas (the wheels of CUDA 13 and 12) and torch/lib in the site-packages
-/// of VIRTUAL_ENV, CONDA_PREFIX, HOME and the system.
-[[nodiscard]] std::vector<std::string> usual_cublas_folders();
+/// Where something is installed, and the folders in it that may hold cuBLAS.
+struct cublas_place {
+  const char* what;  // "a toolkit" or "Python packages"
+  std::string root;
+  std::vector<std::string> folders;
+};
+
+/// Lists the places of toolkits (CUDA_HOME, CUDA_PATH, /usr/local/cuda), with all their folders, then those of Python
+/// environments (VIRTUAL_ENV, CONDA_PREFIX, ~/.local, the system), with what is there of nvidia/cu13, nvidia/cublas (the
+/// wheels of CUDA 13 and 12) and torch/lib. None is there twice, by whatever names it goes.
+[[nodiscard]] std::vector<cublas_place> usual_cublas_places();
 
 }  // namespace terrazzo::detail

@@ -76,7 +76,7 @@ std::size_t any_size(std::mt19937_64& random) {
 int run_program(const char* conf, std::uint64_t seed, std::size_t stream_count, int steps) {
   CAPTURE(std::string(conf));
   CAPTURE(seed);
-  session on("memory=48MiB", conf);
+  session on("memory=36MiB", conf);
   std::mt19937_64 random(seed);
   oracle known;
   int failures = 0;
@@ -87,7 +87,7 @@ int run_program(const char* conf, std::uint64_t seed, std::size_t stream_count, 
       std::size_t given_back = 0;
       REQUIRE(on.allocator->trim(random() % 2 == 0 ? 0 : 32 * mib, given_back) == status::ok);
     } else if (what < 4) {
-      on.allocator->set_limit((16 + random() % 48) * mib);
+      on.allocator->set_limit((16 + random() % 32) * mib);
     } else if (known.live.empty() || what < 560) {
       const std::size_t bytes = any_size(random);
       const std::size_t alignment = random() % 8 == 0 ? std::size_t{1} << (9 + random() % 13) : 512;

@@ -54,7 +54,10 @@ TEST_CASE("softgpu spec: a bad one is refused with key value and range") {
     const char* said;
   } cases[] = {
       {"memory", "'memory' is not key=value"},
-      {"memry=8GiB", "there is no key 'memry'; keys are devices"},
+      {"memry=8GiB", "there is no key 'memry' (did you mean memory?); keys are devices"},
+      {"capabilty=8.6", "there is no key 'capabilty' (did you mean capability?); keys are"},
+      {"0.bakced=0", "there is no key 'bakced' (did you mean backed?); keys are"},
+      {"flavour=mint", "there is no key 'flavour'; keys are devices"},
       {"memory=8GB", "memory=8GB is not understood: memory is a size from 1MiB to 64TiB"},
       {"memory=", "memory= is not understood"},
       {"memory=-1", "memory=-1 is not understood"},

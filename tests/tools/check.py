@@ -325,13 +325,11 @@ def config_explain_reads_the_environment():
     run("config", "explain", expected=0, changes={"PYTORCH_ALLOC_CONF": "max_split_size_mb:64"})
 
 
-def config_explain_knows_platforms_and_versions():
-    def acts(*arguments):
-        return run_json("config", "explain", "expandable_segments:True", *arguments)["strings"][0]["settings"][0]["pytorch"]["acts"]
-    assert acts("--platform", "linux") and acts("--platform", "windows", "--torch", "2.14.1")
-    assert not acts("--platform", "windows", "--torch", "2.13")
-    for bad in ("two", "2.x", "2.", "2.1234"):
-        assert "--torch takes a version" in run("config", "explain", "a:1", f"--torch={bad}", expected=2).stderr, bad
+def config_explain_knows_platforms():
+    def told(*arguments):
+        return run_json("config", "explain", "expandable_segments:True", *arguments)["strings"][0]["settings"][0]
+    assert told("--platform", "linux")["advice"] is None
+    assert "2.13" in told("--platform", "windows")["advice"]
     run("config", "explain", "a:1", "--platform", "beos", expected=2)
     hip = run_json("config", "explain", "backend:native", "--as", "PYTORCH_HIP_ALLOC_CONF")["strings"][0]
     assert "backend is skipped" in " ".join(hip["advice"])

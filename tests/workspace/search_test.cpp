@@ -174,9 +174,10 @@ TEST_CASE("cublas search: toolkits and Python environments are looked through in
   const variable_scope e("HOME", home.c_str());
 
   std::vector<std::string> found;
-  for (const std::string& folder : usual_cublas_folders()) {
-    for (const std::string& file : cublas_files_in(folder))
-      if (file.starts_with(root.path.string())) found.push_back(file);
+  for (const cublas_place& place : usual_cublas_places()) {
+    for (const std::string& folder : place.folders)
+      for (const std::string& file : cublas_files_in(folder))
+        if (file.starts_with(root.path.string())) found.push_back(file);
   }
   const std::vector<std::string> expected = {
       in("toolkit/lib64/libcublas.so.13"),
@@ -187,6 +188,23 @@ TEST_CASE("cublas search: toolkits and Python environments are looked through in
       in("conda/lib/python3.9/dist-packages/torch/lib/libcublas.so.13"),
       in("home/.local/lib/python3.12/site-packages/torch/lib/libcublas.so.12"),
   };
+  CHECK(found == expected);
+}
+
+TEST_CASE("cublas search: no place is looked through twice whatever it is called") {
+  const temporary_folder root("twice", {"toolkit/lib64/libcublas.so.13",
+                                        "toolkit/lib/python3.11/site-packages/nvidia/cublas/lib/libcublas.so.12"});
+  fs::create_directory_symlink(root.path / "toolkit", root.path / "link");
+  const std::string toolkit = (root.path / "toolkit").string();
+  const std::string link = (root.path / "link").string();
+  const variable_scope a("CUDA_HOME", toolkit.c_str());
+  const variable_scope b("CUDA_PATH", link.c_str());
+  const variable_scope c("VIRTUAL_ENV", link.c_str());
+  const variable_scope d("CONDA_PREFIX", toolkit.c_str());
+  std::vector<std::string> found;
+  for (const cublas_place& place : usual_cublas_places())
+    if (place.root == toolkit || place.root == link) found.push_back(std::string(place.what) + " in " + place.root);
+  const std::vector<std::string> expected = {"a toolkit in " + toolkit, "Python packages in " + link};
   CHECK(found == expected);
 }
 
