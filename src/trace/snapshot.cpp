@@ -90,10 +90,10 @@ class snapshot_client final : public pickle_client {
   void keep_text(std::string text) override { settings_ = std::move(text); }
 
   std::uint64_t close_dictionary(const pickle_fields& fields, std::uint64_t* list) override {
+    if (fields.has(device_traces)) return take_snapshot(fields);
     if (fields.has(action)) return take_event(fields, list);
     if (fields.has(state) && fields.has(size)) return take_block(fields, list);
     if (fields.has(blocks)) return take_segment(fields);
-    if (fields.has(device_traces)) return take_snapshot(fields);
     return label(label_kind::nothing);
   }
 
