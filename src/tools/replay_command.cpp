@@ -4,6 +4,7 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <set>
 
 #include "base/failure.hpp"
 #include "tools/machine.hpp"
@@ -188,10 +189,10 @@ void print_tables(const invocation& with, const std::vector<run_report>& reports
                        : fmt::format("{:.1f} %", 100 * (1 - static_cast<double>(each.peak_live_bytes) / held));
     });
     add("retries", [](const run_report& each) { return fmt::format("{}", each.result.retry_count); });
-    std::map<std::string, bool> names;
+    std::set<std::string> names;
     for (const run_report& each : row_of)
-      for (const auto& [name, count] : each.result.driver_calls) names[name] = true;
-    for (const auto& [name, used] : names) {
+      for (const auto& [name, count] : each.result.driver_calls) names.insert(name);
+    for (const std::string& name : names) {
       add(name.c_str(), [&](const run_report& each) {
         const auto found = each.result.driver_calls.find(name);
         return fmt::format("{}", found == each.result.driver_calls.end() ? 0 : found->second);
