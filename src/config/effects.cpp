@@ -386,6 +386,9 @@ explained_setting describe(const setting& entry, const situation& among) {
     else if (with(&entry, among.base) == with(nullptr, among.base))
       out.here = {false, "Nothing new: it is so without this setting."};
   }
+  // PyTorch reads so small a number only in hexadecimal, which is not how it is printed.
+  const double* const real = std::get_if<double>(&entry.value);
+  const bool vanishing = real != nullptr && *real != 0 && *real < std::numeric_limits<double>::min();
   if (among.own_variable) {
     // Whatever was said of PyTorch does not matter here.
     if (entry.what->owner != key_owner::terrazzo)
@@ -394,6 +397,10 @@ explained_setting describe(const setting& entry, const situation& among) {
     out.severity = out.here.acts ? fine : note;
     out.keep = out.here.acts;
   } else if (!out.here.acts && !out.pytorch.acts) {
+    out.keep = false;
+  }
+  if (vanishing) {
+    advise(out, warning, "The number is too small to be told from 0: take it out, or give 0 where that is allowed.");
     out.keep = false;
   }
   return out;

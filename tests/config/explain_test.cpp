@@ -303,6 +303,16 @@ TEST_CASE("explain: entries of a list that PyTorch ignores are left out of the s
         "expandable_segments:True");
 }
 
+TEST_CASE("explain: a share that vanishes is left out") {
+  for (const char* text : {"per_process_memory_fraction:0x1p-1030,max_split_size_mb:64",
+                           "per_process_memory_fraction:0x0001.00000000001p-1030,max_split_size_mb:64"}) {
+    CAPTURE(std::string(text));
+    const explanation made = explain_torch(text);
+    CHECK(made.fixed == "max_split_size_mb:64");
+    check_sound(made, {});
+  }
+}
+
 TEST_CASE("explain: strings that people pasted get explanations, and strings that can be used") {
   const auto all = read_pasted_strings();
   CHECK(all.size() >= 60);
