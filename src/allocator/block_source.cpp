@@ -54,6 +54,17 @@ block& block_source::cut(block& from, std::uintptr_t at, std::size_t bytes, bool
 
 void block_source::give(block& freed) noexcept {
   const std::lock_guard guard(lock_);
+  give_locked(freed);
+}
+
+void block_source::give_all(front& from) noexcept {
+  block* one = from.take_any();
+  if (one == nullptr) return;
+  const std::lock_guard guard(lock_);
+  for (; one != nullptr; one = from.take_any()) give_locked(*one);
+}
+
+void block_source::give_locked(block& freed) noexcept {
   if (freed.slab_on_top != nullptr) freed.slab_on_top = nullptr;  // its heap has marked the addresses as a freed slab's
   else address_map::set_freed_block(freed.begin());
   freed.stamp = ++clock_;

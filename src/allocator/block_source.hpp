@@ -35,6 +35,7 @@
 #include "base/spin_lock.hpp"
 #include "heap/block.hpp"
 #include "heap/free_index.hpp"
+#include "heap/front.hpp"
 #include "heap/object_pool.hpp"
 #include "heap/slab.hpp"
 #include "memory/device_memory.hpp"
@@ -78,6 +79,8 @@ class block_source {
 
   /// Takes a block back, to be used again by its user. REQUIRES: no other thread knows it.
   void give(block& freed) noexcept;
+  /// Takes back all that a front holds, under one lock. REQUIRES: the lock of its heap is held.
+  void give_all(front& from) noexcept;
 
   /// Brings device memory and takes a block from it, as `take`. Driver calls; REQUIRES: growth is held. `last_try`:
   /// what wastes less memory is right even if it is slower later. Errors: out_of_memory, driver_error,
@@ -130,6 +133,7 @@ class block_source {
   }
   /// Takes the user of all finished blocks away, so that neighbours become one and every stream may have them.
   void make_finished_idle() noexcept;
+  void give_locked(block& freed) noexcept;
   [[nodiscard]] free_index& index_for(const block& one) noexcept;
   [[nodiscard]] block* take_locked(stream_heap& heap, std::size_t bytes, std::size_t alignment) noexcept;
   /// Makes `bytes` at `at` inside a block of no index a busy block of `heap`; what is left becomes free, used last by

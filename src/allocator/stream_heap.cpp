@@ -112,13 +112,9 @@ void stream_heap::drain_lists() noexcept {
   }
 }
 
-void stream_heap::flush_front() noexcept {
-  for (block* one = front_.take_any(); one != nullptr; one = front_.take_any()) source_.give(*one);
-}
-
 void stream_heap::flush() noexcept {
   drain();
-  flush_front();
+  source_.give_all(front_);
   for (slab*& head : partial_) {
     for (slab* one = head; one != nullptr;) {
       slab* next = one->next;
