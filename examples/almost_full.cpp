@@ -14,6 +14,7 @@
 #include <stdexcept>
 #include <vector>
 
+#include "base/bytes.hpp"
 #include "support/choose_device.hpp"
 #include "support/cuda.hpp"
 #include "support/matrices.hpp"
@@ -255,8 +256,8 @@ int main(int argc, char** argv) {
       cuda.check(cuda.call().cuMemAlloc_v2(&ballast, cuda.free_bytes() - most_bytes), "cuMemAlloc");
     const std::size_t free_bytes = cuda.free_bytes();
     if (free_bytes < least_memory_bytes)
-      throw std::runtime_error(example::size_text(free_bytes) + " are free on the device, and this needs " +
-                               example::size_text(least_memory_bytes));
+      throw std::runtime_error(terrazzo::detail::format_bytes(free_bytes) + " are free on the device, and this needs " +
+                               terrazzo::detail::format_bytes(least_memory_bytes));
     const plan requests(free_bytes);
     const ending by_hand = run_by_hand(cuda, library, requests);
     const std::size_t free_bytes_again = cuda.free_bytes();
@@ -279,8 +280,8 @@ int main(int argc, char** argv) {
     } else {
       std::printf("%s (%s), %s, compute capability %s, %s free\n", cuda.name().c_str(),
                   chosen.is_software ? "the software GPU: no card is used" : "a card",
-                  example::size_text(cuda.total_bytes()).c_str(), cuda.compute_capability().c_str(),
-                  example::size_text(free_bytes).c_str());
+                  terrazzo::detail::format_bytes(cuda.total_bytes()).c_str(), cuda.compute_capability().c_str(),
+                  terrazzo::detail::format_bytes(free_bytes).c_str());
       std::printf("the program: at most %zu MiB live, then two matrices multiplied\n",
                   requests.live_peak_bytes() / mib);
       std::printf(

@@ -13,6 +13,7 @@
 #include <nlohmann/json.hpp>
 #include <stdexcept>
 
+#include "base/bytes.hpp"
 #include "support/choose_device.hpp"
 #include "support/cuda.hpp"
 #include "support/matrices.hpp"
@@ -231,7 +232,7 @@ nlohmann::ordered_json run(const options& with) {
 void print(const nlohmann::ordered_json& out) {
   const bool software = out["device"] == "soft";
   const auto line = [](const char* label, const std::string& text) { std::printf("%-12s %s\n", label, text.c_str()); };
-  const auto size = [&](const char* key) { return example::size_text(out[key].get<std::uint64_t>()); };
+  const auto size = [&](const char* key) { return terrazzo::detail::format_bytes(out[key].get<std::uint64_t>()); };
   line("device", fmt::format("{} ({}), {}, compute capability {}", out["device_name"].get<std::string>(),
                              software ? "the software GPU: no card is used" : "a card", size("device_memory_bytes"),
                              out["compute_capability"].get<std::string>()));

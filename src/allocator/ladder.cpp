@@ -11,6 +11,7 @@
 #include <algorithm>
 
 #include "allocator/device_allocator.hpp"
+#include "base/bytes.hpp"
 #include "base/failure.hpp"
 
 namespace terrazzo::detail {

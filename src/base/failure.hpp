@@ -33,7 +33,4 @@ status fail(status code, fmt::format_string<Args...> format, Args&&... args) noe
   return code;
 }
 
-/// Prints bytes for people, in the largest unit that leaves 1 or more, with three digits or so: "7.81 GiB", "2 MiB".
-[[nodiscard]] std::string format_bytes(std::size_t bytes);
-
 }  // namespace terrazzo::detail

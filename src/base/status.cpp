@@ -1,7 +1,5 @@
 #include "terrazzo/status.hpp"
 
-#include <iterator>
-
 #include "base/bits.hpp"
 #include "base/failure.hpp"
 #include "base/platform.hpp"
@@ -84,19 +82,6 @@ failure_message& thread_failure_message() noexcept {
   return *thread_message;
 }
 #endif
-
-std::string format_bytes(std::size_t bytes) {
-  static constexpr const char* units[] = {"bytes", "KiB", "MiB", "GiB", "TiB"};
-  std::size_t unit = 0;
-  double value = static_cast<double>(bytes);
-  for (; value >= 1024 && unit + 1 < std::size(units); ++unit) value /= 1024;
-  std::string digits = fmt::format("{:.{}f}", value, value >= 100 ? 0 : value >= 10 ? 1 : 2);
-  if (digits.find('.') != std::string::npos) {
-    digits.erase(digits.find_last_not_of('0') + 1);
-    if (digits.back() == '.') digits.pop_back();
-  }
-  return fmt::format("{} {}", digits, units[unit]);
-}
 
 }  // namespace detail
 }  // namespace terrazzo

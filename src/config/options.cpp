@@ -4,6 +4,7 @@
 #include <bit>
 
 #include "base/bits.hpp"
+#include "base/bytes.hpp"
 #include "base/failure.hpp"
 #include "base/words.hpp"
 

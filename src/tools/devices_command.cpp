@@ -2,7 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "base/failure.hpp"
+#include "base/bytes.hpp"
 #include "tools/table.hpp"
 
 namespace terrazzo::tools {

@@ -5,7 +5,7 @@
 
 #include <algorithm>
 
-#include "base/failure.hpp"
+#include "base/bytes.hpp"
 #include "tools/checks.hpp"
 
 namespace terrazzo::tools {

@@ -6,7 +6,7 @@
 #include <optional>
 #include <set>
 
-#include "base/failure.hpp"
+#include "base/bytes.hpp"
 #include "tools/machine.hpp"
 #include "tools/progress.hpp"
 #include "tools/replay.hpp"

@@ -6,7 +6,7 @@
 #include <cmath>
 #include <iterator>
 
-#include "base/failure.hpp"
+#include "base/bytes.hpp"
 
 namespace terrazzo::tools {
 namespace {

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/bits.hpp"
+#include "base/bytes.hpp"
 #include "base/failure.hpp"
 
 namespace terrazzo::detail {

@@ -3,6 +3,7 @@
 #include <charconv>
 
 #include "base/bits.hpp"
+#include "base/bytes.hpp"
 #include "base/failure.hpp"
 
 namespace terrazzo::detail {

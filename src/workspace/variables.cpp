@@ -1,10 +1,12 @@
 #include "workspace/variables.hpp"
 
+#include <fmt/format.h>
+
 #include <charconv>
 #include <limits>
 
 #include "base/bits.hpp"
-#include "base/failure.hpp"
+#include "base/bytes.hpp"
 #include "workspace/sizes.hpp"
 
 namespace terrazzo::detail {

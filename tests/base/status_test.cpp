@@ -46,28 +46,3 @@ TEST_CASE("status: a sentence longer than the buffer is cut, not lost") {
   terrazzo::detail::fail(status::invalid_config, "{}", longest);
   CHECK(std::string(terrazzo::last_error_message()).size() == terrazzo::detail::failure_message::capacity);
 }
-
-TEST_CASE("base: bytes are printed for people") {
-  const struct {
-    std::size_t bytes;
-    const char* expected;
-  } rows[] = {
-      {0, "0 bytes"},
-      {1023, "1023 bytes"},
-      {1024, "1 KiB"},
-      {1536, "1.5 KiB"},
-      {2 << 20, "2 MiB"},
-      {8519680, "8.12 MiB"},
-      {100 << 20, "100 MiB"},
-      {(1ull << 30) - 1, "1024 MiB"},
-      {6ull << 30, "6 GiB"},
-      {25383141376, "23.6 GiB"},
-      {80ull << 30, "80 GiB"},
-      {3ull << 40, "3 TiB"},
-      {5000ull << 40, "5000 TiB"},
-  };
-  for (const auto& row : rows) {
-    CAPTURE(row.bytes);
-    CHECK(terrazzo::detail::format_bytes(row.bytes) == row.expected);
-  }
-}
