@@ -4,23 +4,18 @@
 #include <stdexcept>
 
 #include "base/shared_library.hpp"
+#include "driver/driver.hpp"
 
 namespace example {
 namespace {
 
-#ifdef _WIN32
-constexpr const char* system_driver = "nvcuda.dll";
-constexpr const char* software_driver_file = "nvcuda.dll";
-#else
-constexpr const char* system_driver = "libcuda.so.1";
-constexpr const char* software_driver_file = "libcuda.so.1";
-#endif
+using terrazzo::detail::driver;
 
 /// Takes every function from the driver; throws std::runtime_error naming what is missing.
 cuda::functions load(const std::string& driver_path) {
   std::string reason;
   const auto library =
-      terrazzo::detail::shared_library::open(driver_path.empty() ? system_driver : driver_path, reason);
+      terrazzo::detail::shared_library::open(driver_path.empty() ? driver::file_name : driver_path, reason);
   if (!library) throw std::runtime_error("no CUDA driver: " + reason);
   cuda::functions table;
   const auto take = [&](auto& slot, const char* name) {
@@ -107,9 +102,9 @@ void cuda::check(CUresult result, const char* call) const {
 std::string software_driver() {
   std::error_code ignored;
   const std::filesystem::path beside = std::filesystem::read_symlink("/proc/self/exe", ignored).parent_path() / ".." /
-                                       "lib" / "softgpu" / software_driver_file;
+                                       "lib" / "softgpu" / driver::file_name;
   if (std::filesystem::exists(beside, ignored)) return beside.lexically_normal().string();
-  return std::string(TERRAZZO_LIBRARY_FOLDER "/softgpu/") + software_driver_file;
+  return std::string(TERRAZZO_LIBRARY_FOLDER "/softgpu/") + driver::file_name;
 }
 
 }  // namespace example

@@ -9,17 +9,11 @@
 namespace terrazzo::detail {
 namespace {
 
-#ifdef _WIN32
-constexpr const char* system_driver = "nvcuda.dll";
-#else
-constexpr const char* system_driver = "libcuda.so.1";
-#endif
-
 enum class function_use { needed, virtual_memory, identity };
 
-std::string version_text(int version) { return fmt::format("{}.{}", version / 1000, version % 1000 / 10); }
-
 }  // namespace
+
+std::string cuda_version_text(int version) { return fmt::format("{}.{}", version / 1000, version % 1000 / 10); }
 
 status driver::load(const std::string& path, std::shared_ptr<const driver>& result) {
   std::string chosen = path;
@@ -35,10 +29,10 @@ status driver::load(const std::string& path, std::shared_ptr<const driver>& resu
   if (by_path && type != regular && type != not_found && type != none)
     return fail(status::driver_not_found, "the CUDA driver '{}' cannot be loaded: it is no file", chosen);
   std::string reason;
-  const shared_library library = shared_library::open(by_path ? chosen : system_driver, reason);
+  const shared_library library = shared_library::open(by_path ? chosen : file_name, reason);
   if (!library) {
     return fail(status::driver_not_found, "the CUDA driver '{}'{} cannot be loaded: {}; {}",
-                by_path ? chosen : system_driver, by_path && path.empty() ? " (from TERRAZZO_CUDA_DRIVER)" : "", reason,
+                by_path ? chosen : file_name, by_path && path.empty() ? " (from TERRAZZO_CUDA_DRIVER)" : "", reason,
                 by_path
                     ? "give the path of a driver library, or leave it unset for the system's"
                     : "install NVIDIA's driver, or name another, such as the software GPU, in TERRAZZO_CUDA_DRIVER");
@@ -79,8 +73,8 @@ status driver::load_from(const symbol_lookup& lookup, const std::string& origin,
     return fail(
         status::driver_too_old,
         "the CUDA driver '{}' (version {}) has no function {}, which drivers from {} on have: install a newer driver",
-        origin, made->version_ == 0 ? "unknown" : version_text(made->version_), missing_needed,
-        version_text(missing_since));
+        origin, made->version_ == 0 ? "unknown" : cuda_version_text(made->version_), missing_needed,
+        cuda_version_text(missing_since));
   }
   made->virtual_memory_ = virtual_memory;
   if (!virtual_memory) {  // off as a whole: half a feature would be found out at the worst moment

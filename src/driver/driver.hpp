@@ -25,8 +25,18 @@ namespace terrazzo::detail {
 /// Looks an exported name up; null if there is none.
 using symbol_lookup = std::function<void*(const char* name)>;
 
+/// Prints a version as the driver counts it: 13000 is "13.0".
+[[nodiscard]] std::string cuda_version_text(int version);
+
 class driver {
  public:
+  /// The library's name, the same for the system's driver and for the software GPU.
+#ifdef _WIN32
+  static constexpr const char* file_name = "nvcuda.dll";
+#else
+  static constexpr const char* file_name = "libcuda.so.1";
+#endif
+
   /// Loads and initialises a driver: from `path` if it is not empty, else from TERRAZZO_CUDA_DRIVER if that is set,
   /// else the system's. Errors: driver_not_found, driver_too_old, driver_error. Cost: opens a library; cuInit.
   [[nodiscard]] static status load(const std::string& path, std::shared_ptr<const driver>& result);

@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/bytes.hpp"
+#include "driver/driver.hpp"
 #include "tools/table.hpp"
 
 namespace terrazzo::tools {
@@ -118,7 +119,8 @@ void print_device(const invocation& with, const device_facts& device) {
 
 void print_text(const invocation& with, const machine_facts& machine) {
   lines out;
-  out.add("driver", {fmt::format("{}, for CUDA {}", machine.driver.path, cuda_version_text(machine.driver.version))});
+  out.add("driver",
+          {fmt::format("{}, for CUDA {}", machine.driver.path, detail::cuda_version_text(machine.driver.version))});
   if (machine.cublas.problem.empty())
     out.add("cuBLAS",
             {fmt::format("{}, version {}", machine.cublas.path, cublas_version_text(machine.cublas.version))});
@@ -133,7 +135,7 @@ int run_devices(const invocation& with, const std::string& driver_path) {
   const bool has_driver = machine.driver_status == status::ok;
   if (with.json) {
     json out;
-    out["driver"] = to_json(machine.driver, cuda_version_text(machine.driver.version));
+    out["driver"] = to_json(machine.driver, detail::cuda_version_text(machine.driver.version));
     out["cublas"] = to_json(machine.cublas, cublas_version_text(machine.cublas.version));
     out["management_library"] = to_json(machine.management, "");
     out["settings_problem"] = text_or_null(machine.settings_problem);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "driver/driver.hpp"
 #include "tools/checks.hpp"
 #include "tools/table.hpp"
 
@@ -37,7 +38,7 @@ void print_findings(const invocation& with, const std::vector<finding>& findings
 /// What was looked at, so that "nothing is wrong" says about what.
 std::string summary_of(const machine_facts& machine) {
   std::string text = machine.driver_status == status::ok
-                         ? fmt::format("driver for CUDA {}, {}", cuda_version_text(machine.driver.version),
+                         ? fmt::format("driver for CUDA {}, {}", detail::cuda_version_text(machine.driver.version),
                                        counted(machine.devices.size(), "device"))
                          : "no driver";
   text += machine.cublas.problem.empty() ? fmt::format(", cuBLAS {}", cublas_version_text(machine.cublas.version))

@@ -148,20 +148,13 @@ std::string software_driver_path() {
   const std::string program = platform::executable_path();
   if (program.empty()) return {};
   const fs::path root = fs::path(program).parent_path().parent_path();
-#ifdef _WIN32
-  constexpr const char* name = "nvcuda.dll";
-#else
-  constexpr const char* name = "libcuda.so.1";
-#endif
   std::error_code ignored;
   for (const char* folder : {"lib/softgpu", "lib/terrazzo/softgpu", TERRAZZO_INSTALLED_SOFTGPU}) {
-    const fs::path file = root / folder / name;
+    const fs::path file = root / folder / detail::driver::file_name;
     if (fs::exists(file, ignored)) return file.string();
   }
   return {};
 }
-
-std::string cuda_version_text(int version) { return fmt::format("{}.{}", version / 1000, version % 1000 / 10); }
 
 std::string cublas_version_text(int version) {
   return fmt::format("{}.{}.{}", version / 10000, version / 100 % 100, version % 100);

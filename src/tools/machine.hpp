@@ -59,8 +59,7 @@ struct machine_facts {
 /// Finds the software GPU's driver beside this program, built or installed; empty if it is not there.
 [[nodiscard]] std::string software_driver_path();
 
-/// Prints a version as CUDA's driver counts it (13000: "13.0"), and as cuBLAS does (130100: "13.1.0").
-[[nodiscard]] std::string cuda_version_text(int version);
+/// Prints a version as cuBLAS counts it: 130100 is "13.1.0".
 [[nodiscard]] std::string cublas_version_text(int version);
 
 }  // namespace terrazzo::tools

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "base/bytes.hpp"
+#include "driver/driver.hpp"
 #include "tools/checks.hpp"
 
 namespace terrazzo::tools {
@@ -209,7 +210,7 @@ std::vector<finding> check_driver(const evidence& seen) {
   if (machine.driver.version < 12000) {
     found.push_back({error,
                      fmt::format("the CUDA driver '{}' is for CUDA {}", machine.driver.path,
-                                 cuda_version_text(machine.driver.version)),
+                                 detail::cuda_version_text(machine.driver.version)),
                      "cuBLAS 12 and 13 need a driver for CUDA 12 (525 or newer) and CUDA 13 (580 or newer).",
                      command_to_install_driver(seen)});
   }
@@ -287,12 +288,12 @@ std::vector<finding> check_cublas(const evidence& seen) {
   }
   const int major = cublas.version / 10000;
   if (driver_major >= 12 && major > driver_major) {
-    return {
-        {error,
-         fmt::format("cuBLAS {} ('{}') is newer than the driver, which is for CUDA {}",
-                     cublas_version_text(cublas.version), cublas.path, cuda_version_text(seen.machine.driver.version)),
-         fmt::format("cuBLAS {} needs a driver for CUDA {}; cublasCreate fails with an older one.", major, major),
-         install(driver_major)}};
+    return {{error,
+             fmt::format("cuBLAS {} ('{}') is newer than the driver, which is for CUDA {}",
+                         cublas_version_text(cublas.version), cublas.path,
+                         detail::cuda_version_text(seen.machine.driver.version)),
+             fmt::format("cuBLAS {} needs a driver for CUDA {}; cublasCreate fails with an older one.", major, major),
+             install(driver_major)}};
   }
   return {};
 }

@@ -1,26 +1,17 @@
 #include <doctest/doctest.h>
 
-#include <cstdlib>
 #include <string>
 
+#include "support/environment.hpp"
 #include "terrazzo/config.hpp"
 #include "terrazzo/status.hpp"
 
 using terrazzo::config;
+using terrazzo::test::variable_scope;
 
 namespace {
 
 constexpr std::size_t mib = std::size_t{1} << 20;
-
-// Null takes a variable away.
-void set_variable(const char* name, const char* value) {
-#ifdef _WIN32
-  _putenv_s(name, value != nullptr ? value : "");
-#else
-  if (value != nullptr) setenv(name, value, 1);
-  else unsetenv(name);
-#endif
-}
 
 struct environment {
   const char* cuda;
@@ -30,19 +21,16 @@ struct environment {
 };
 
 // Sets the four variables for its lifetime.
-class with_environment {
- public:
-  explicit with_environment(const environment& values) {
-    set_variable("PYTORCH_CUDA_ALLOC_CONF", values.cuda);
-    set_variable("PYTORCH_HIP_ALLOC_CONF", values.hip);
-    set_variable("PYTORCH_ALLOC_CONF", values.common);
-    set_variable("TERRAZZO_ALLOC_CONF", values.own);
-  }
-  ~with_environment() {
-    for (const char* name :
-         {"PYTORCH_CUDA_ALLOC_CONF", "PYTORCH_HIP_ALLOC_CONF", "PYTORCH_ALLOC_CONF", "TERRAZZO_ALLOC_CONF"})
-      set_variable(name, nullptr);
-  }
+struct with_environment {
+  explicit with_environment(const environment& values)
+      : cuda("PYTORCH_CUDA_ALLOC_CONF", values.cuda),
+        hip("PYTORCH_HIP_ALLOC_CONF", values.hip),
+        common("PYTORCH_ALLOC_CONF", values.common),
+        own("TERRAZZO_ALLOC_CONF", values.own) {}
+  variable_scope cuda;
+  variable_scope hip;
+  variable_scope common;
+  variable_scope own;
 };
 
 }  // namespace

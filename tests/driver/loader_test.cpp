@@ -4,42 +4,17 @@
 #include <set>
 #include <string>
 
+#include "support/environment.hpp"
 #include "support/softgpu.hpp"
 
 using terrazzo::last_error_message;
 using terrazzo::status;
 using terrazzo::detail::driver;
+using terrazzo::test::variable_scope;
 
 namespace {
 
 bool says(const std::string& part) { return std::string(last_error_message()).find(part) != std::string::npos; }
-
-// TERRAZZO_CUDA_DRIVER for a scope. Tests set the environment while no other thread runs.
-class driver_variable {
- public:
-  explicit driver_variable(const char* value) {
-    const char* before = std::getenv(name);
-    had_ = before != nullptr;
-    if (had_) before_ = before;
-    set(value);
-  }
-  ~driver_variable() { set(had_ ? before_.c_str() : nullptr); }
-  driver_variable(const driver_variable&) = delete;
-  driver_variable& operator=(const driver_variable&) = delete;
-
- private:
-  static constexpr const char* name = "TERRAZZO_CUDA_DRIVER";
-  static void set(const char* value) {
-#ifdef _WIN32
-    _putenv_s(name, value != nullptr ? value : "");
-#else
-    if (value != nullptr) setenv(name, value, 1);
-    else unsetenv(name);
-#endif
-  }
-  bool had_;
-  std::string before_;
-};
 
 // The software GPU in process, without some of its functions.
 terrazzo::detail::symbol_lookup without(std::set<std::string> hidden) {
@@ -63,7 +38,7 @@ TEST_CASE("driver loader: a path and the variable both lead to a library") {
   };
   for (const auto& one : cases) {
     CAPTURE(one.path);
-    const driver_variable variable(one.variable);
+    const variable_scope variable("TERRAZZO_CUDA_DRIVER", one.variable);
     std::shared_ptr<const driver> api;
     const status loaded = driver::load(one.path, api);
     REQUIRE_MESSAGE(loaded == status::ok, last_error_message());
@@ -88,7 +63,7 @@ TEST_CASE("driver loader: a bad path is told with where it came from") {
   CHECK(driver::load("/nowhere/libcuda.so.1", api) == status::driver_not_found);
   CHECK(says("'/nowhere/libcuda.so.1' cannot be loaded"));
   CHECK(says("give the path of a driver library"));
-  const driver_variable variable("/elsewhere/libcuda.so.1");
+  const variable_scope variable("TERRAZZO_CUDA_DRIVER", "/elsewhere/libcuda.so.1");
   CHECK(driver::load("", api) == status::driver_not_found);
   CHECK(says("'/elsewhere/libcuda.so.1' (from TERRAZZO_CUDA_DRIVER)"));
   CHECK(api == nullptr);

@@ -1,7 +1,7 @@
 // Handles and the hidden pool: what a handle takes, when it cannot be had, and that it comes back.
-#include <cstdlib>
 
 #include "softgpu/cublas_softgpu.hpp"
+#include "support/environment.hpp"
 
 using namespace terrazzo::test;
 
@@ -9,26 +9,6 @@ namespace {
 
 constexpr std::uint64_t kib = 1024;
 constexpr std::uint64_t mib = 1024 * kib;
-
-// Sets CUBLAS_WORKSPACE_CONFIG for a scope; null takes it away.
-class workspace_config {
- public:
-  explicit workspace_config(const char* value) {
-    if (const char* before = std::getenv(name)) before_ = before;
-    set(value);
-  }
-  ~workspace_config() { set(before_.empty() ? nullptr : before_.c_str()); }
-  workspace_config(const workspace_config&) = delete;
-  workspace_config& operator=(const workspace_config&) = delete;
-
- private:
-  static constexpr const char* name = "CUBLAS_WORKSPACE_CONFIG";
-  static void set(const char* value) {
-    if (value != nullptr) REQUIRE(setenv(name, value, 1) == 0);
-    else REQUIRE(unsetenv(name) == 0);
-  }
-  std::string before_;
-};
 
 std::uint64_t used_bytes() { return terrazzo_softgpu_count("used_bytes", 0); }
 
@@ -60,7 +40,7 @@ TEST_CASE("softcublas pool: its size comes from the variable the spec or the cap
   for (const auto& row : rows) {
     CAPTURE(row.spec);
     CAPTURE(row.config);
-    const workspace_config config(row.config);
+    const variable_scope config("CUBLAS_WORKSPACE_CONFIG", row.config);
     const cublas_session session(row.spec);
     {
       const cublas_handle handle(session);

@@ -2,13 +2,15 @@
 
 #include <doctest/doctest.h>
 
+#include "driver/driver.hpp"
+
 #include <string>
 
 using namespace terrazzo::tools;
 
 TEST_CASE("machine: versions are printed as their owners count") {
-  CHECK(cuda_version_text(13000) == "13.0");
-  CHECK(cuda_version_text(12040) == "12.4");
+  CHECK(terrazzo::detail::cuda_version_text(13000) == "13.0");
+  CHECK(terrazzo::detail::cuda_version_text(12040) == "12.4");
   CHECK(cublas_version_text(130100) == "13.1.0");
   CHECK(cublas_version_text(120902) == "12.9.2");
 }

@@ -3,7 +3,6 @@
 #include <doctest/doctest.h>
 
 #include <cstdint>
-#include <cstdlib>
 #include <cstring>
 #include <new>
 #include <set>
@@ -12,6 +11,7 @@
 #include <vector>
 
 #include "base/shared_library.hpp"
+#include "support/environment.hpp"
 #include "terrazzo/status.hpp"
 
 namespace {
@@ -22,12 +22,6 @@ using free_function = void (*)(void* pointer, std::size_t size, int device, void
 
 struct door {
   door() {
-    // Read when the first allocation loads the driver.
-#ifdef _WIN32
-    _putenv_s("TERRAZZO_SOFTGPU", "devices=2,memory=1GiB");
-#else
-    setenv("TERRAZZO_SOFTGPU", "devices=2,memory=1GiB", 1);
-#endif
     std::string reason;
     const auto library = terrazzo::detail::shared_library::open(TERRAZZO_TORCH_LIBRARY, reason);
     REQUIRE_MESSAGE(library, reason);
@@ -35,6 +29,7 @@ struct door {
     free = reinterpret_cast<free_function>(library.symbol("terrazzo_free"));
     REQUIRE((allocate != nullptr && free != nullptr));
   }
+  terrazzo::test::variable_scope device{"TERRAZZO_SOFTGPU", "devices=2,memory=1GiB"};  // read by the first allocation
   malloc_function allocate = nullptr;
   free_function free = nullptr;
 };

@@ -14,9 +14,9 @@
 #include "allocator/device_allocator.hpp"
 #include "base/shared_library.hpp"
 #include "softgpu/cublas/functions.hpp"
+#include "support/environment.hpp"
 #include "terrazzo/softgpu.h"
 #include "workspace/cublas.hpp"
-#include "workspace/environment.hpp"
 #include "workspace/pool.hpp"
 
 namespace terrazzo::test {

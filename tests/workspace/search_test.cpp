@@ -9,9 +9,9 @@
 #include <vector>
 
 #include "base/shared_library.hpp"
+#include "support/environment.hpp"
 #include "terrazzo/softgpu.h"
 #include "workspace/cublas.hpp"
-#include "workspace/environment.hpp"
 #include "workspace/search.hpp"
 
 using namespace terrazzo;
