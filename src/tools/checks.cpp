@@ -6,9 +6,6 @@
 #include <cctype>
 #include <filesystem>
 
-#include "tools/config_findings.hpp"
-#include "tools/platform.hpp"
-
 namespace terrazzo::tools {
 namespace {
 
@@ -22,7 +19,7 @@ constexpr check table[] = {
     {"mapping", check_mapping},
     {"cublas", check_cublas},
     {"free-memory", check_free_memory},
-    {"config-strings", config_findings},
+    {"config-strings", check_config_strings},
     {"config-variables", check_config_variables},
     {"misspelt-variables", check_misspelt_variables},
     {"other-variables", check_other_variables},
@@ -71,7 +68,7 @@ evidence gather_evidence(const std::string& driver_option) {
   seen.is_wsl = platform::is_wsl();
   seen.has_card = platform::has_card();
   seen.distribution = platform::distribution();
-  for (const platform::node& one : platform::device_nodes()) seen.nodes.push_back({one.path, one.is_usable, one.group});
+  seen.nodes = platform::device_nodes();
   seen.address_limit_bytes = platform::address_limit_bytes();
   seen.software_driver = software_driver_path();
   seen.file_exists = [](const std::string& path) {

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "tools/machine.hpp"
+#include "tools/platform.hpp"
 #include "workspace/variables.hpp"
 
 namespace terrazzo::tools {
@@ -29,13 +30,6 @@ struct finding {
   const char* check = "";
 };
 
-/// A file that the CUDA driver opens, as /dev/nvidia0.
-struct device_node {
-  std::string path;
-  bool is_usable = false;  ///< this user may read and write it
-  std::string group;       ///< which may
-};
-
 struct evidence {
   machine_facts machine;
   std::string driver_option;  ///< --driver; empty if it was not given
@@ -46,7 +40,7 @@ struct evidence {
   bool is_wsl = false;
   bool has_card = false;     ///< the machine has a device of NVIDIA's, whether or not a driver knows it
   std::string distribution;  ///< as ID in /etc/os-release: "debian"
-  std::vector<device_node> nodes;
+  std::vector<platform::node> nodes;
   std::optional<std::uint64_t> address_limit_bytes;  ///< none: unlimited
   std::string software_driver;                       ///< the software GPU's driver; empty if it is not there
   std::function<bool(const std::string& path)> file_exists = [](const std::string&) { return false; };
@@ -69,7 +63,7 @@ struct check {
 /// Runs them all; most severe findings first, then in the order of the table.
 [[nodiscard]] std::vector<finding> run_checks(const evidence& seen);
 
-// The checks' functions: machine_checks.cpp, variable_checks.cpp.
+// The checks' functions: machine_checks.cpp, config_checks.cpp, variable_checks.cpp.
 [[nodiscard]] std::vector<finding> check_named_files(const evidence& seen);
 [[nodiscard]] std::vector<finding> check_visible_devices(const evidence& seen);
 [[nodiscard]] std::vector<finding> check_device_nodes(const evidence& seen);
@@ -80,6 +74,7 @@ struct check {
 [[nodiscard]] std::vector<finding> check_cublas(const evidence& seen);
 [[nodiscard]] std::vector<finding> check_free_memory(const evidence& seen);
 [[nodiscard]] std::vector<finding> check_wsl(const evidence& seen);
+[[nodiscard]] std::vector<finding> check_config_strings(const evidence& seen);
 [[nodiscard]] std::vector<finding> check_config_variables(const evidence& seen);
 [[nodiscard]] std::vector<finding> check_misspelt_variables(const evidence& seen);
 [[nodiscard]] std::vector<finding> check_other_variables(const evidence& seen);

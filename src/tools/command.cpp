@@ -8,6 +8,7 @@
 
 #include "base/words.hpp"
 #include "terrazzo/status.hpp"
+#include "tools/commands.hpp"
 #include "tools/platform.hpp"
 
 namespace terrazzo::tools {

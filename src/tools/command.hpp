@@ -1,8 +1,8 @@
 // Room tools/: `terrazzo`, the command for people. It may include every room, and it is the only one that prints: what
 // lies below hands back data or a status, and the words for people are made here or kept beside the data they explain.
 //
-//   command      one subcommand: a file pair <name>_command.{hpp,cpp} with one function, add_<name>_command, which
-//                adds its options and says what runs; the list of all stands in commands.cpp
+//   command      one subcommand: a file <name>_command.cpp with one function, add_<name>_command, which adds its options
+//                and says what runs; the list of all stands in commands.hpp
 //   invocation   one run of the program: the choices that all commands share, and where it speaks
 //   answer       what a command prints on stdout: text, or with --json one JSON document and nothing else
 //   diagnostic   whatever else it has to say, on stderr
@@ -60,9 +60,6 @@ void add_driver_option(CLI::App& command, std::string& path);
 
 /// Adds --json and --color: `add_command` has done so for its own.
 void add_output_options(CLI::App& command, invocation& with);
-
-/// Adds all commands, in the order in which help and manual show them.
-void add_all_commands(CLI::App& app, invocation& with);
 
 /// Says in one sentence what is wrong with a command line, with the nearest known word where one is near.
 [[nodiscard]] std::string explain_parse_error(const CLI::App& app, const CLI::ParseError& failure);

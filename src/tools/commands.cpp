@@ -1,12 +1,4 @@
-// The list of all commands. To add one: write <name>_command.{hpp,cpp}, and put its function here, where help and
-// manual are to show it.
-#include "tools/command.hpp"
-#include "tools/config_command.hpp"
-#include "tools/devices_command.hpp"
-#include "tools/doctor_command.hpp"
-#include "tools/generate_command.hpp"
-#include "tools/replay_command.hpp"
-#include "tools/version_command.hpp"
+#include "tools/commands.hpp"
 
 namespace terrazzo::tools {
 

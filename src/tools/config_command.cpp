@@ -1,10 +1,11 @@
-#include "tools/config_command.hpp"
-
+// `terrazzo config`: what config strings mean (explain), whether they can be read (check), which keys there are (keys),
+// and what to write instead (fix).
 #include <algorithm>
 #include <cstdlib>
 #include <nlohmann/json.hpp>
 
 #include "config/explain.hpp"
+#include "tools/commands.hpp"
 #include "tools/config_output.hpp"
 #include "tools/pasted.hpp"
 #include "tools/platform.hpp"

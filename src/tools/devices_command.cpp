@@ -1,9 +1,10 @@
-#include "tools/devices_command.hpp"
-
+// `terrazzo devices`: each device of the driver, what an allocator would do on it, and who holds its memory.
 #include <nlohmann/json.hpp>
 
 #include "base/bytes.hpp"
 #include "driver/driver.hpp"
+#include "tools/commands.hpp"
+#include "tools/machine.hpp"
 #include "tools/table.hpp"
 
 namespace terrazzo::tools {
@@ -130,6 +131,14 @@ void print_text(const invocation& with, const machine_facts& machine) {
   for (const device_facts& device : machine.devices) print_device(with, device);
 }
 
+/// What is told where there is no driver: its problem, and that the software GPU is there, if it is.
+std::string no_driver_sentence(const machine_facts& machine) {
+  std::string sentence = machine.driver.problem;
+  const std::string software = software_driver_path();
+  if (!software.empty()) sentence += fmt::format("; without a card, use the software GPU: --driver {}", software);
+  return sentence;
+}
+
 int run_devices(const invocation& with, const std::string& driver_path) {
   const machine_facts machine = look_at_machine(driver_path);
   const bool has_driver = machine.driver_status == status::ok;
@@ -156,13 +165,6 @@ int run_devices(const invocation& with, const std::string& driver_path) {
 }
 
 }  // namespace
-
-std::string no_driver_sentence(const machine_facts& machine) {
-  std::string sentence = machine.driver.problem;
-  const std::string software = software_driver_path();
-  if (!software.empty()) sentence += fmt::format("; without a card, use the software GPU: --driver {}", software);
-  return sentence;
-}
 
 void add_devices_command(CLI::App& app, invocation& with) {
   auto driver_path = std::make_shared<std::string>();

@@ -1,10 +1,11 @@
-#include "tools/doctor_command.hpp"
-
+// `terrazzo doctor`: what is wrong with this machine and this environment, most important first, with one command for
+// each that mends it.
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "driver/driver.hpp"
 #include "tools/checks.hpp"
+#include "tools/commands.hpp"
 #include "tools/table.hpp"
 
 namespace terrazzo::tools {

@@ -1,8 +1,8 @@
-#include "tools/generate_command.hpp"
-
+// `terrazzo generate`: the manual and the completions of the program itself, for its own build. Not shown by --help.
 #include <nlohmann/json.hpp>
 
 #include "tools/command_tree.hpp"
+#include "tools/commands.hpp"
 
 namespace terrazzo::tools {
 namespace {

@@ -130,7 +130,7 @@ std::vector<finding> check_named_files(const evidence& seen) {
 
 std::vector<finding> check_device_nodes(const evidence& seen) {
   if (!named_driver(seen).empty() && seen.machine.driver_status == status::ok) return {};  // which needs no node
-  for (const device_node& node : seen.nodes) {
+  for (const platform::node& node : seen.nodes) {
     if (node.is_usable) continue;
     finding found{error, fmt::format("this user may not open {}", node.path),
                   "The CUDA driver reaches the card through it, and sees no device otherwise.",

@@ -49,11 +49,11 @@ void ignore_broken_pipes();
 /// Names the distribution as /etc/os-release does ("debian"); empty if there is no telling.
 [[nodiscard]] std::string distribution();
 
-/// A file that the CUDA driver opens.
+/// A file that the CUDA driver opens, as /dev/nvidia0.
 struct node {
   std::string path;
   bool is_usable = false;  ///< this user may read and write it
-  std::string group;
+  std::string group;       ///< which may
 };
 [[nodiscard]] std::vector<node> device_nodes();
 

@@ -1,5 +1,5 @@
-#include "tools/replay_command.hpp"
-
+// `terrazzo replay`: recorded programs, run again on a software GPU of any size: how much memory they need under which
+// settings, and what that costs.
 #include <algorithm>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -7,6 +7,7 @@
 #include <set>
 
 #include "base/bytes.hpp"
+#include "tools/commands.hpp"
 #include "tools/machine.hpp"
 #include "tools/progress.hpp"
 #include "tools/replay.hpp"

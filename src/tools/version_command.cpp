@@ -1,10 +1,11 @@
-#include "tools/version_command.hpp"
-
+// `terrazzo --version`: an option of the program itself, with --json what it was made with.
 #include <cuda.h>
 
 #include <nlohmann/json.hpp>
 
 #include "terrazzo/version.h"
+
+#include "tools/commands.hpp"
 
 namespace terrazzo::tools {
 namespace {

@@ -2,9 +2,9 @@
 
 #include <doctest/doctest.h>
 
-#include "driver/driver.hpp"
-
 #include <string>
+
+#include "driver/driver.hpp"
 
 using namespace terrazzo::tools;
 

@@ -4,7 +4,6 @@
 #include <string>
 
 #include "tools/checks.hpp"
-#include "tools/config_findings.hpp"
 
 using namespace terrazzo::tools;
 using enum terrazzo::detail::severity_level;
@@ -99,23 +98,24 @@ TEST_CASE("doctor: cuBLAS variables are judged by the workspace room") {
 }
 
 TEST_CASE("doctor: config strings are judged by what they come to, with the string to use") {
-  using terrazzo::tools::config_findings;
-  CHECK(config_findings(with({})).empty());
-  CHECK(config_findings(with({{"PYTORCH_CUDA_ALLOC_CONF", "expandable_segments:True"}})).empty());
-  auto found = config_findings(with({{"PYTORCH_CUDA_ALLOC_CONF", "max_split_size_mb=128,expandable_segments:True"}}));
+  using terrazzo::tools::check_config_strings;
+  CHECK(check_config_strings(with({})).empty());
+  CHECK(check_config_strings(with({{"PYTORCH_CUDA_ALLOC_CONF", "expandable_segments:True"}})).empty());
+  auto found =
+      check_config_strings(with({{"PYTORCH_CUDA_ALLOC_CONF", "max_split_size_mb=128,expandable_segments:True"}}));
   REQUIRE(found.size() == 1);
   CHECK(found[0].severity == error);
   CHECK(found[0].what.find("refused") != std::string::npos);
   CHECK(found[0].why.find("Column 18") != std::string::npos);
   CHECK(found[0].command == "export PYTORCH_CUDA_ALLOC_CONF=expandable_segments:True");
-  found = config_findings(with({{"PYTORCH_ALLOC_CONF", "garbage_collection_threshold:0.8"}}));
+  found = check_config_strings(with({{"PYTORCH_ALLOC_CONF", "garbage_collection_threshold:0.8"}}));
   REQUIRE(found.size() == 1);
   CHECK(found[0].severity == warning);
   CHECK(found[0].what.find("do nothing or harm: garbage_collection_threshold:0.8") != std::string::npos);
   CHECK(found[0].command == "unset PYTORCH_ALLOC_CONF");
-  found = config_findings(with({{"PYTORCH_CUDA_ALLOC_CONF", "max_split_size_mb:128MB"},
-                                {"PYTORCH_ALLOC_CONF", "not looked at"},
-                                {"TERRAZZO_ALLOC_CONF", "limit:3"}}));
+  found = check_config_strings(with({{"PYTORCH_CUDA_ALLOC_CONF", "max_split_size_mb:128MB"},
+                                     {"PYTORCH_ALLOC_CONF", "not looked at"},
+                                     {"TERRAZZO_ALLOC_CONF", "limit:3"}}));
   REQUIRE(found.size() == 2);
   CHECK(found[0].what.find("taken otherwise") != std::string::npos);
   CHECK(found[0].command == "export PYTORCH_CUDA_ALLOC_CONF=max_split_size_mb:128");

@@ -1,8 +1,9 @@
-#include "tools/config_findings.hpp"
-
+// The check of the config strings in the environment (PYTORCH_CUDA_ALLOC_CONF, PYTORCH_ALLOC_CONF, TERRAZZO_ALLOC_CONF):
+// which are refused, misread, without effect or against each other.
 #include <fmt/format.h>
 
 #include "config/explain.hpp"
+#include "tools/checks.hpp"
 
 namespace terrazzo::tools {
 namespace {
@@ -19,7 +20,7 @@ void append(std::string& text, std::string_view more) { text += fmt::format("{}{
 
 }  // namespace
 
-std::vector<finding> config_findings(const evidence& seen) {
+std::vector<finding> check_config_strings(const evidence& seen) {
   const auto lookup = [&](const char* name) { return seen.variable(name); };
   detail::surroundings where{seen.is_windows, {}};
   for (const device_facts& device : seen.machine.devices)
