@@ -3,7 +3,7 @@
 
 #include "terrazzo/version.h"
 #include "tools/command_tree.hpp"
-#include "workspace/variables.hpp"
+#include "tools/variables.hpp"
 
 namespace terrazzo::tools {
 namespace {
@@ -56,22 +56,6 @@ void add_options(const command_entry& command, std::string& out) {
   }
 }
 
-struct variable_entry {
-  const char* name;
-  const char* meaning;
-};
-
-constexpr variable_entry own_variables[] = {
-    {"PYTORCH_CUDA_ALLOC_CONF", "settings in PyTorch's grammar, read as PyTorch reads them"},
-    {"PYTORCH_ALLOC_CONF", "the same; counts if the former is not set"},
-    {"TERRAZZO_ALLOC_CONF", "settings in the same grammar, read strictly; they win key by key"},
-    {"TERRAZZO_CUDA_DRIVER", "the CUDA driver's file, instead of the system's"},
-    {"TERRAZZO_CUBLAS", "cuBLAS' file, instead of the one that is found"},
-    {"TERRAZZO_SOFTGPU", "what card the software GPU is, where that is the driver"},
-    {"NO_COLOR", "set to something: no colours, unless --color says otherwise"},
-    {"COLUMNS", "the width to which text is broken on a terminal"},
-};
-
 struct exit_entry {
   int code;
   const char* meaning;
@@ -111,9 +95,9 @@ std::string make_man_page(const command_entry& root) {
   out += ".SH EXIT STATUS\n";
   for (const exit_entry& one : exit_codes) out += fmt::format(".TP\n.B {}\n{}\n", one.code, roff(one.meaning));
   out += ".SH ENVIRONMENT\n";
-  for (const variable_entry& one : own_variables)
+  for (const own_variable& one : own_variables())
     out += fmt::format(".TP\n.B {}\n{}\n", roff(one.name), sentence(one.meaning));
-  for (const detail::variable_info& one : detail::all_variables()) {
+  for (const variable_info& one : other_variables()) {
     if (std::string(one.owner) == "nobody") continue;
     out += fmt::format(".TP\n.B {}\n{}\n", roff(one.name),
                        sentence(fmt::format("{}; read by {}", one.purpose, one.owner)));

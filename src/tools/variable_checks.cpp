@@ -15,12 +15,7 @@ namespace {
 
 using enum severity_level;
 
-/// Names that something reads, and that are near enough to others to be taken for a slip, or the target of one.
-constexpr const char* known_names[] = {
-    "PYTORCH_CUDA_ALLOC_CONF",        "PYTORCH_ALLOC_CONF", "TERRAZZO_ALLOC_CONF",
-    "TERRAZZO_CUDA_DRIVER",           "TERRAZZO_CUBLAS",    "TERRAZZO_SOFTGPU",
-    "PYTORCH_NO_CUDA_MEMORY_CACHING",
-};
+/// Names that something else reads, and that are near enough to others to be taken for a slip.
 constexpr const char* other_real_names[] = {
     "PYTORCH_HIP_ALLOC_CONF",        "PYTORCH_NO_HIP_MEMORY_CACHING",
     "PYTORCH_XPU_ALLOC_CONF",        "PYTORCH_NPU_ALLOC_CONF",
@@ -60,9 +55,14 @@ std::vector<finding> check_config_variables(const evidence& seen) {
 }
 
 std::vector<finding> check_misspelt_variables(const evidence& seen) {
-  std::vector<std::string> targets(std::begin(known_names), std::end(known_names));
+  std::vector<std::string> targets;
+  std::string own_names;
+  for (const own_variable& one : own_variables()) {
+    targets.emplace_back(one.name);
+    if (targets.back().starts_with("TERRAZZO_")) own_names += (own_names.empty() ? "" : ", ") + targets.back();
+  }
   std::vector<std::string> real(std::begin(other_real_names), std::end(other_real_names));
-  for (const detail::variable_info& one : detail::all_variables()) {
+  for (const variable_info& one : other_variables()) {
     const bool is_read = std::string(one.owner) != "nobody";
     (is_read ? targets : real).emplace_back(one.name);  // what nobody reads is told of by its own check
   }
@@ -83,8 +83,7 @@ std::vector<finding> check_misspelt_variables(const evidence& seen) {
     if (nearest.empty() && !in_capitals.starts_with("TERRAZZO_")) continue;
     finding one{warning, fmt::format("{} is set, which nobody reads", name), "", command_to_unset(seen, name)};
     if (nearest.empty()) {
-      one.why = fmt::format("terrazzo reads {} and no other of its name.",
-                            "TERRAZZO_ALLOC_CONF, TERRAZZO_CUDA_DRIVER, TERRAZZO_CUBLAS and TERRAZZO_SOFTGPU");
+      one.why = fmt::format("terrazzo reads {}, and no other of its name.", own_names);
     } else if (seen.variable(nearest) != nullptr) {
       one.why = fmt::format("The name is {}, which is set too, and is what counts.", nearest);
     } else {

@@ -2,15 +2,14 @@
 // variables" and c10/cuda/CUDACachingAllocator.cpp.
 #include "tools/variables.hpp"
 
-#include <fmt/format.h>
+#include <iterator>
 
 namespace terrazzo::tools {
 namespace {
 
 using detail::severity_level;
 
-void judge_caching(variable_note& note) {
-  note.owner = "PyTorch";
+void judge_caching(const std::string&, const variable_lookup&, variable_note& note) {
   note.effect =
       "turns the cache of PyTorch's own allocator off: each tensor is taken from the driver and given back at once, "
       "which makes programs many times slower, and no setting of a config string acts";
@@ -19,8 +18,7 @@ void judge_caching(variable_note& note) {
   note.severity = severity_level::warning;
 }
 
-void judge_module_loading(variable_note& note) {
-  note.owner = "CUDA";
+void judge_module_loading(const std::string&, const variable_lookup&, variable_note& note) {
   if (note.value == "LAZY" || note.value == "DEFAULT") {
     note.effect = "loads a kernel into device memory when it is first launched, which is the default since CUDA 12.2";
     return;
@@ -34,38 +32,42 @@ void judge_module_loading(variable_note& note) {
 }
 
 // Whether such devices exist is for `doctor` to see.
-void judge_visible_devices(variable_note& note) {
-  note.owner = "CUDA";
+void judge_visible_devices(const std::string&, const variable_lookup&, variable_note& note) {
   note.effect = note.value.empty() || note.value == "-1"
                     ? "hides all devices"
                     : "shows these devices alone to CUDA, in this order, and counts them from 0";
 }
 
-struct judged_variable {
-  const char* name;
-  void (*judge)(variable_note& note);
+constexpr variable_info table[] = {
+    {"PYTORCH_NO_CUDA_MEMORY_CACHING", "PyTorch", "whether PyTorch's own allocator caches", judge_caching},
+    {"CUDA_MODULE_LOADING", "CUDA", "when kernels are loaded into device memory", judge_module_loading},
+    {"CUDA_VISIBLE_DEVICES", "CUDA", "which devices there are, and in which order", judge_visible_devices},
 };
 
-constexpr judged_variable table[] = {
-    {"PYTORCH_NO_CUDA_MEMORY_CACHING", judge_caching},
-    {"CUDA_MODULE_LOADING", judge_module_loading},
-    {"CUDA_VISIBLE_DEVICES", judge_visible_devices},
+constexpr own_variable own_table[] = {
+    {"PYTORCH_CUDA_ALLOC_CONF", "settings in PyTorch's grammar, read as PyTorch reads them"},
+    {"PYTORCH_ALLOC_CONF", "the same; counts if the former is not set"},
+    {"TERRAZZO_ALLOC_CONF", "settings in the same grammar, read strictly; they win key by key"},
+    {"TERRAZZO_CUDA_DRIVER", "the CUDA driver's file, instead of the system's"},
+    {"TERRAZZO_CUBLAS", "cuBLAS' file, instead of the one that is found"},
+    {"TERRAZZO_SOFTGPU", "what card the software GPU is, where that is the driver"},
+    {"NO_COLOR", "set to something: no colours, unless --color says otherwise"},
+    {"COLUMNS", "the width to which text is broken on a terminal"},
 };
 
 }  // namespace
 
-std::vector<variable_note> explain_other_variables(const variable_lookup& lookup) {
-  std::vector<variable_note> notes = detail::explain_variables(lookup);
-  for (const judged_variable& each : table) {
-    const char* value = lookup(each.name);
-    if (value == nullptr) continue;
-    variable_note note;
-    note.name = each.name;
-    note.value = value;
-    each.judge(note);
-    notes.push_back(std::move(note));
-  }
-  return notes;
+std::vector<variable_info> other_variables() {
+  const auto cublas = detail::cublas_variables();
+  std::vector<variable_info> all(cublas.begin(), cublas.end());
+  all.insert(all.end(), std::begin(table), std::end(table));
+  return all;
 }
+
+std::vector<variable_note> explain_other_variables(const variable_lookup& lookup) {
+  return explain_variables(other_variables(), lookup);
+}
+
+std::span<const own_variable> own_variables() noexcept { return own_table; }
 
 }  // namespace terrazzo::tools

@@ -189,11 +189,11 @@ constexpr variable_info table[] = {
 
 }  // namespace
 
-std::span<const variable_info> all_variables() noexcept { return table; }
+std::span<const variable_info> cublas_variables() noexcept { return table; }
 
-std::vector<variable_note> explain_variables(const variable_lookup& lookup) {
+std::vector<variable_note> explain_variables(std::span<const variable_info> known, const variable_lookup& lookup) {
   std::vector<variable_note> notes;
-  for (const variable_info& row : table) {
+  for (const variable_info& row : known) {
     const char* value = lookup(row.name);
     if (value == nullptr) continue;
     variable_note note;

@@ -38,10 +38,11 @@ struct variable_info {
   void (*judge)(const std::string& value, const variable_lookup& lookup, variable_note& note);
 };
 
-/// All variables that this room knows, those that nothing reads last.
-[[nodiscard]] std::span<const variable_info> all_variables() noexcept;
+/// The variables around cuBLAS, those that nothing reads last.
+[[nodiscard]] std::span<const variable_info> cublas_variables() noexcept;
 
-/// Explains those that are set, in the table's order.
-[[nodiscard]] std::vector<variable_note> explain_variables(const variable_lookup& lookup);
+/// Explains those of `known` that are set, in its order.
+[[nodiscard]] std::vector<variable_note> explain_variables(std::span<const variable_info> known,
+                                                           const variable_lookup& lookup);
 
 }  // namespace terrazzo::detail

@@ -12,7 +12,7 @@ using enum severity_level;
 namespace {
 
 std::vector<variable_note> explain(const std::map<std::string, std::string>& set) {
-  return explain_variables([&](const char* name) {
+  return explain_variables(terrazzo::detail::cublas_variables(), [&](const char* name) {
     const auto found = set.find(name);
     return found == set.end() ? nullptr : found->second.c_str();
   });
