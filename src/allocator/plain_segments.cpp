@@ -42,8 +42,6 @@ void plain_segments::close() noexcept {
 status plain_segments::grow(stream_heap& heap, std::size_t bytes, std::size_t alignment, bool last_try, block*& found) {
   found = take(heap, bytes, alignment);
   if (found != nullptr) return status::ok;
-  if (bytes > memory_.total_bytes())
-    return fail(status::out_of_memory, "{} bytes are more than the device's {}", bytes, memory_.total_bytes());
 
   // cuMemAlloc aligns to 512 B or better; more has to be made room for.
   const std::size_t needed = alignment > block_alignment ? bytes + alignment : bytes;

@@ -16,8 +16,6 @@ void range::close() noexcept {
 }
 
 status range::grow(stream_heap& heap, std::size_t bytes, std::size_t alignment, bool, block*& found) {
-  if (bytes > memory_.total_bytes())
-    return fail(status::out_of_memory, "{} bytes are more than the device's {}", bytes, memory_.total_bytes());
   for (;;) {
     claim claimed;
     place chosen;
