@@ -60,6 +60,13 @@ std::string file_of(void* handle, const std::string& fallback) {
 
 shared_library shared_library::open(const std::string& path_or_name, std::string& reason) {
   shared_library library;
+  // Opening a pipe would wait for somebody who writes. A name without a folder is not looked for in the current one.
+  std::error_code ignored;
+  if (!folder_of(path_or_name).empty() && std::filesystem::exists(path_or_name, ignored) &&
+      !std::filesystem::is_regular_file(path_or_name, ignored)) {
+    reason = "it is no regular file";
+    return library;
+  }
   library.handle_ = dlopen(path_or_name.c_str(), RTLD_NOW | RTLD_LOCAL);
   if (library.handle_ == nullptr) {
     const char* message = dlerror();

@@ -1,7 +1,6 @@
 #include "driver/driver.hpp"
 
 #include <cstdlib>
-#include <filesystem>
 
 #include "base/failure.hpp"
 #include "base/shared_library.hpp"
@@ -22,12 +21,6 @@ status driver::load(const std::string& path, std::shared_ptr<const driver>& resu
     if (variable != nullptr) chosen = variable;
   }
   const bool by_path = !chosen.empty();
-  // Opening a pipe would wait for somebody who writes.
-  std::error_code ignored;
-  using enum std::filesystem::file_type;
-  const std::filesystem::file_type type = std::filesystem::status(chosen, ignored).type();
-  if (by_path && type != regular && type != not_found && type != none)
-    return fail(status::driver_not_found, "the CUDA driver '{}' cannot be loaded: it is no file", chosen);
   std::string reason;
   const shared_library library = shared_library::open(by_path ? chosen : file_name, reason);
   if (!library) {
