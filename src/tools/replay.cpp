@@ -20,8 +20,6 @@ using clock = std::chrono::steady_clock;
 using trace::operation;
 using trace::operation_kind;
 
-constexpr std::size_t rounded(std::size_t bytes) { return std::max<std::size_t>(detail::round_up(bytes, 512), 512); }
-
 void do_nothing(void*) {}
 
 /// The streams of a program. Where streams finish at once a handle is all that is needed of one.
@@ -112,20 +110,6 @@ std::vector<map_piece> draw_map(const detail::device_allocator& memory) {
 
 }  // namespace
 
-std::uint64_t peak_operation(const trace::program& of) {
-  std::vector<std::size_t> bytes(of.block_count);
-  std::size_t live = 0;
-  std::size_t peak = 0;
-  std::uint64_t found = 0;
-  for (std::uint64_t i = 0; i < of.operations.size(); ++i) {
-    const operation& one = of.operations[i];
-    if (one.kind == operation_kind::allocate) live += bytes[one.block] = rounded(one.bytes);
-    else live -= bytes[one.block];
-    if (live > peak) peak = live, found = i;
-  }
-  return found;
-}
-
 replay_result replayer::run(const trace::program& program, const replay_setup& setup, std::size_t sample_count,
                             const replay_progress& progress) {
   std::shared_ptr<const detail::driver> api = api_;
@@ -148,7 +132,7 @@ replay_result replayer::run(const trace::program& program, const replay_setup& s
   std::vector<std::size_t> bytes(program.block_count);
   std::size_t live = 0;
   const std::uint64_t total = program.operations.size();
-  const std::uint64_t peak_at = peak_operation(program);
+  const std::uint64_t peak_at = trace::peak_of(program).operation;
   const std::uint64_t between = std::max<std::uint64_t>(1, total / std::max<std::size_t>(sample_count, 200));
   std::chrono::nanoseconds spent{0};
   const auto take_sample = [&](std::uint64_t at) {
@@ -173,7 +157,7 @@ replay_result replayer::run(const trace::program& program, const replay_setup& s
       }
       const status allocated = memory->allocate(one.bytes, streams[one.stream], 512, blocks[one.block]);
       if (allocated == status::ok) {
-        live += bytes[one.block] = rounded(one.bytes);
+        live += bytes[one.block] = trace::rounded_bytes(one.bytes);
         continue;
       }
       if (allocated != status::out_of_memory) throw_on_failure(allocated);
@@ -208,7 +192,7 @@ replay_result replayer::run(const trace::program& program, const replay_setup& s
 
 std::size_t replayer::find_smallest(const trace::program& program, replay_setup setup,
                                     const replay_progress& progress) {
-  const std::uint64_t peak = trace::peak_live_bytes(program);
+  const std::uint64_t peak = trace::peak_of(program).bytes;
   constexpr std::size_t unit = std::size_t{64} << 10;
   const std::size_t tolerance = std::max<std::size_t>(unit, peak / 2000);
   const auto completes = [&](std::size_t bytes) {

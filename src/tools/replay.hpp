@@ -89,7 +89,4 @@ class replayer {
   int device_ = 0;
 };
 
-/// The operation at which the most is live.
-[[nodiscard]] std::uint64_t peak_operation(const trace::program& of);
-
 }  // namespace terrazzo::tools

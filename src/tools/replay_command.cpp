@@ -250,7 +250,7 @@ int run_replay(const invocation& with, const choices& chosen) {
     for (std::size_t i = 0; i < confs.size(); ++i) {
       progress_bar bar(with.err, fmt::format("{} {}", each.name, confs[i]));
       const auto progress = [&](double share) { bar.show(share); };
-      run_report report{&each, confs[i], trace::peak_live_bytes(each), {}, {}};
+      run_report report{&each, confs[i], trace::peak_of(each).bytes, {}, {}};
       replay_setup setup = base;
       setup.settings = settings[i];
       if (chosen.fit) {

@@ -13,26 +13,28 @@ constexpr std::uint64_t largest = std::numeric_limits<std::uint64_t>::max();
 constexpr std::uint64_t rounding = 512;
 __extension__ using wide_sum = unsigned __int128;  // 2^32 sizes of up to 2^64 bytes fit
 
-std::uint64_t rounded(std::uint64_t bytes) {
-  return bytes > largest - rounding ? largest : (bytes + rounding - 1) / rounding * rounding;
-}
-
 }  // namespace
 
-std::uint64_t peak_live_bytes(const program& of) {
+std::uint64_t rounded_bytes(std::uint64_t requested_bytes) noexcept {
+  return requested_bytes > largest - rounding ? largest : (requested_bytes + rounding - 1) / rounding * rounding;
+}
+
+live_peak peak_of(const program& of) {
   std::vector<std::uint64_t> block_bytes(of.block_count);
   wide_sum live = 0;
-  wide_sum peak = 0;
-  for (const operation& each : of.operations) {
+  wide_sum most = 0;
+  live_peak peak;
+  for (std::size_t i = 0; i < of.operations.size(); ++i) {
+    const operation& each = of.operations[i];
     if (each.kind == operation_kind::free) {
       live -= block_bytes[each.block];
-    } else {
-      block_bytes[each.block] = rounded(each.bytes);
-      live += block_bytes[each.block];
-      peak = std::max(peak, live);
+      continue;
     }
+    live += block_bytes[each.block] = rounded_bytes(each.bytes);
+    if (live > most) most = live, peak.operation = i;
   }
-  return peak > largest ? largest : static_cast<std::uint64_t>(peak);
+  peak.bytes = most > largest ? largest : static_cast<std::uint64_t>(most);
+  return peak;
 }
 
 std::string find_problem(const program& in) {

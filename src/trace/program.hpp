@@ -63,9 +63,16 @@ struct program {
   left_out omitted;
 };
 
-/// Sums the live requests, each rounded up to 512 B, and tells the largest sum on the way. No allocator can do with less
-/// (PyTorch and terrazzo round so). Sums beyond 64 bits are cut to the largest number.
-[[nodiscard]] std::uint64_t peak_live_bytes(const program& of);
+/// What a request takes at least: a multiple of 512 B, as PyTorch and terrazzo round.
+[[nodiscard]] std::uint64_t rounded_bytes(std::uint64_t requested_bytes) noexcept;
+
+struct live_peak {
+  std::uint64_t bytes = 0;      ///< cut to the largest number, if it is beyond 64 bits
+  std::uint64_t operation = 0;  ///< the first after which so much is live
+};
+
+/// Finds the largest sum of the live requests, each rounded. No allocator can do with less.
+[[nodiscard]] live_peak peak_of(const program& of);
 
 /// Names the first invariant that does not hold, with the place; empty if all do.
 [[nodiscard]] std::string find_problem(const program& in);

@@ -73,7 +73,7 @@ bool are_same(const std::vector<program>& a, const std::vector<program>& b) {
 
 void check(const program& made) {
   if (const std::string problem = find_problem(made); !problem.empty()) report("an invariant does not hold", problem);
-  static_cast<void>(peak_live_bytes(made));
+  static_cast<void>(peak_of(made));
   std::ostringstream text;
   write_program(made, text);
   const std::string written = text.str();

@@ -64,13 +64,15 @@ TEST_CASE("builder: peak live bytes round each request up to 512 and survive any
   builder.allocate(3, 513, 0);
   builder.free(2, 512, 0);
   builder.allocate(4, 0, 0);
-  CHECK(peak_live_bytes(builder.finish()) == 4 * 512);
+  const live_peak peak = peak_of(builder.finish());
+  CHECK(peak.bytes == 4 * 512);
+  CHECK(peak.operation == 2);
 
   program_builder huge;
   for (std::uint64_t address = 1; address < 9; ++address) huge.allocate(address, ~std::uint64_t{0}, 0);
   for (std::uint64_t address = 1; address < 9; ++address) huge.free(address, 0, 0);
-  CHECK(peak_live_bytes(huge.finish()) == ~std::uint64_t{0});
-  CHECK(peak_live_bytes(program{}) == 0);
+  CHECK(peak_of(huge.finish()).bytes == ~std::uint64_t{0});
+  CHECK(peak_of(program{}).bytes == 0);
 }
 
 TEST_CASE("builder: many addresses are kept apart") {

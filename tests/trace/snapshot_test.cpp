@@ -30,7 +30,7 @@ TEST_CASE("snapshot: the recorded programs have the figures that are known of th
     CHECK(made[0].block_count == each.operations / 2);
     CHECK(made[0].early_block_count == 0);
     CHECK(made[0].stream_count == each.streams);
-    CHECK((peak_live_bytes(made[0]) + (1 << 19)) / (1 << 20) == each.peak_live_mib);
+    CHECK((peak_of(made[0]).bytes + (1 << 19)) / (1 << 20) == each.peak_live_mib);
     CHECK(made[0].omitted.other_records == each.segments);
     CHECK(made[0].omitted.unmatched_frees == 0);
     CHECK(made[0].omitted.missing_frees == 0);
