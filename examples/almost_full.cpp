@@ -244,16 +244,12 @@ int main(int argc, char** argv) {
   }
   try {
     const example::chosen_device chosen = example::choose_device(wanted_device, memory_bytes, default_memory_bytes);
-    const example::cuda cuda(chosen.driver_path);
+    example::cuda cuda(chosen.driver_path);
     terrazzo::allocator device({.device = 0, .settings = terrazzo::config(), .driver_path = chosen.driver_path});
     const terrazzo::cublas_library library({}, chosen.driver_path);
 
     // Of a larger card, what is too much is taken away first, for both halves.
-    CUdeviceptr ballast = 0;
-    const std::size_t most_bytes =
-        chosen.is_software ? cuda.total_bytes() : memory_bytes.value_or(default_memory_bytes);
-    if (cuda.free_bytes() > most_bytes)
-      cuda.check(cuda.call().cuMemAlloc_v2(&ballast, cuda.free_bytes() - most_bytes), "cuMemAlloc");
+    if (!chosen.is_software) cuda.leave_free(memory_bytes.value_or(default_memory_bytes));
     const std::size_t free_bytes = cuda.free_bytes();
     if (free_bytes < least_memory_bytes)
       throw std::runtime_error(terrazzo::detail::format_bytes(free_bytes) + " are free on the device, and this needs " +
@@ -262,7 +258,6 @@ int main(int argc, char** argv) {
     const ending by_hand = run_by_hand(cuda, library, requests);
     const std::size_t free_bytes_again = cuda.free_bytes();
     const ending by_terrazzo = run_through_terrazzo(cuda, library, requests, device);
-    if (ballast != 0) cuda.call().cuMemFree_v2(ballast);
 
     const bool told = !by_hand.succeeded() && by_terrazzo.succeeded() && free_bytes_again == free_bytes;
     if (json) {

@@ -59,6 +59,7 @@ cuda::cuda(const std::string& driver_path, int device) : functions_(load(driver_
 }
 
 cuda::~cuda() {
+  if (ballast_ != 0) functions_.cuMemFree_v2(ballast_);
   functions_.cuCtxSetCurrent(nullptr);
   functions_.cuDevicePrimaryCtxRelease_v2(device_);
 }
@@ -90,6 +91,11 @@ std::size_t cuda::free_bytes() const {
   std::size_t total = 0;
   check(functions_.cuMemGetInfo_v2(&free, &total), "cuMemGetInfo");
   return free;
+}
+
+void cuda::leave_free(std::size_t bytes) {
+  const std::size_t free = free_bytes();
+  if (free > bytes) check(functions_.cuMemAlloc_v2(&ballast_, free - bytes), "cuMemAlloc");
 }
 
 void cuda::check(CUresult result, const char* call) const {

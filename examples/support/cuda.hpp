@@ -49,6 +49,9 @@ class cuda {
   [[nodiscard]] std::size_t total_bytes() const;
   [[nodiscard]] std::size_t free_bytes() const;
 
+  /// Takes device memory away until at most `bytes` are free; it comes back when the object goes.
+  void leave_free(std::size_t bytes);
+
   /// Throws std::runtime_error naming the call unless `result` is CUDA_SUCCESS.
   void check(CUresult result, const char* call) const;
 
@@ -62,6 +65,7 @@ class cuda {
  private:
   functions functions_;
   int device_ = 0;
+  CUdeviceptr ballast_ = 0;
 };
 
 /// The software GPU's driver, beside this program (../lib/softgpu); where it was built, if it is not there.

@@ -6,6 +6,8 @@ import pathlib
 import re
 import subprocess
 import sys
+import tempfile
+import xml.etree.ElementTree
 
 folder = sys.argv[2]
 root = pathlib.Path(__file__).resolve().parents[2]
@@ -95,8 +97,10 @@ def sizes():
     for text in ("3cats", "-5", "6", "100TiB", "12XB", "1.2.3GiB", "GiB", "1.GiB", "99999999999999999999", "0.5MiB"):
         refuse(2, f"--memory: a size such as 6GiB or 512MiB, from 1MiB to 64TiB; got '{text}'", "matmul", f"--memory={text}")
     refuse(2, "from 256MiB to 1TiB; got '100MiB'", "almost_full", "--memory", "100MiB")
-    refuse(2, "got '-5'", "almost_full", "--memory", "-5")
-    refuse(0, "--memory SIZE", "almost_full", "--help")
+    refuse(2, "from 128MiB to 1TiB; got '100MiB'", "fragmentation", "--memory", "100MiB")
+    for program in ("almost_full", "fragmentation"):
+        refuse(2, "got '-5'", program, "--memory", "-5")
+        refuse(0, "--memory SIZE", program, "--help")
     for text, size in (("1.5GiB", 3 << 29), ("512MiB", 512 << 20), ("2g", 2 << 30), ("1GB", 1 << 30), ("0.125GiB", 128 << 20),
                        ("268435456", 256 << 20), ("262144k", 256 << 20)):
         assert run_json("matmul", *small, "--memory", text)["device_memory_bytes"] == size, text
@@ -105,14 +109,16 @@ def sizes():
 
 def memory_of_the_device():
     # What is given wins over the variable, and that over the default.
-    for program, arguments, default in (("matmul", small, 8 << 30), ("almost_full", (), 512 << 20)):
+    for program, arguments, default in (("matmul", small, 8 << 30), ("almost_full", (), 512 << 20), ("fragmentation", (), 1 << 30)):
         assert run_json(program, *arguments)["device_memory_bytes"] == default
-        for spec in ("memory=1GiB;capability=8.6", "capability=8.6;0.memory=1GiB"):
+        for spec in ("memory=768MiB;capability=8.6", "capability=8.6;0.memory=768MiB"):
             told = run_json(program, *arguments, environment={"TERRAZZO_SOFTGPU": spec})
-            assert (told["device_memory_bytes"], told["compute_capability"]) == (1 << 30, "8.6")
+            assert (told["device_memory_bytes"], told["compute_capability"]) == (768 << 20, "8.6")
             told = run_json(program, *arguments, "--memory", "2GiB", environment={"TERRAZZO_SOFTGPU": spec})
             assert (told["device_memory_bytes"], told["compute_capability"]) == (2 << 30, "8.6")
     refuse(1, "100 MiB are free on the device, and this needs 256 MiB", "almost_full", "--device", "soft",
+           environment={"TERRAZZO_SOFTGPU": "memory=100MiB"})
+    refuse(1, "100 MiB are free on the device, and this needs 128 MiB: give more with --memory", "fragmentation", "--device", "soft",
            environment={"TERRAZZO_SOFTGPU": "memory=100MiB"})
 
 
@@ -127,7 +133,7 @@ def texts():
 
 
 def named_driver():
-    for program in ("matmul", "almost_full"):
+    for program in ("matmul", "almost_full", "fragmentation"):
         for device in ("auto", "cuda", "soft"):
             refuse(1, "the CUDA driver '/nope.so' (from TERRAZZO_CUDA_DRIVER) cannot be loaded", program, "--device", device,
                    environment={"TERRAZZO_CUDA_DRIVER": "/nope.so"})
@@ -141,7 +147,7 @@ def named_driver():
 
 
 def software_gpus_of_no_use():
-    for program in ("matmul", "almost_full"):
+    for program in ("matmul", "almost_full", "fragmentation"):
         for spec, sentence in (("backed=0", "this software GPU has books only"), ("0.backed=0", "has books only"),
                                ("devices=0", "the software GPU was configured with no devices"),
                                ("memry=6GiB", "there is no key 'memry' (did you mean memory?)"),
@@ -180,6 +186,92 @@ def almost_full():
     assert terrazzo["max_rel_error"] <= 1e-5
     assert terrazzo["held_bytes"] <= 1.05 * told["live_peak_bytes"]
     assert run_json("almost_full", "--memory", "2GiB")["passed"] is True
+
+
+def check_fragmentation(told, memory_bytes):
+    # Plain segments of 20 MiB hold ten blocks; one's room is left.
+    block_count = (memory_bytes - (20 << 20)) // (20 << 20) * 10
+    live_bytes = block_count // 2 * told["block_bytes"]
+    free_bytes = memory_bytes - live_bytes
+    assert (told["passed"], told["flaw"], told["block_bytes"]) == (True, "", 2 << 20)
+    assert told["device_free_bytes"] == memory_bytes
+    assert (told["block_count"], told["live_count"]) == (block_count, block_count // 2)
+    for each in (told["plain"], told["default"]):
+        assert each["free_bytes"] == free_bytes
+        assert free_bytes * 0.85 < each["request_bytes"] <= free_bytes * 0.9
+        assert each["largest_free_bytes"] == 2 << 20
+        assert each["reserved_before_bytes"] == 2 * live_bytes == memory_bytes - each["device_free_bytes"]
+        assert each["intact_blocks"] == told["live_count"]
+        assert 0 < each["driver_calls"]
+    plain, default = told["plain"], told["default"]
+    assert plain["request_bytes"] == default["request_bytes"]
+    assert (plain["conf"], plain["segments"], plain["result"]) == ("expandable_segments:False", "plain", "out_of_memory")
+    assert "were asked for" in plain["message"] and plain["address"] == "0x0" and plain["block_holds"] is False
+    assert (default["conf"], default["segments"], default["result"]) == ("defaults", "expandable", "succeeded")
+    assert default["message"] == "" and default["block_holds"] is True
+    assert live_bytes + default["request_bytes"] <= default["reserved_bytes"] <= memory_bytes
+
+
+def fragmentation():
+    with tempfile.TemporaryDirectory() as scratch:
+        os.chdir(scratch)
+        check_fragmentation(run_json("fragmentation"), 1 << 30)
+        check_fragmentation(run_json("fragmentation", "--memory", "128MiB"), 128 << 20)
+        check_fragmentation(run_json("fragmentation", "--memory", "300MiB"), 300 << 20)
+        told = run("fragmentation", "--device", "soft").stdout
+        assert os.listdir(scratch) == []
+        os.chdir("/")
+    for line in ("config  expandable_segments:False  defaults", "free before the request  524 MiB  524 MiB",
+                 "largest free run reserved  2 MiB  2 MiB", "the request  470 MiB  470 MiB", "result  out_of_memory  succeeded",
+                 "live blocks intact  250  250"):
+        assert re.search(r"^\s*" + line.replace("  ", r" {2,}") + "$", told, re.MULTILINE), f"no '{line}' in {told}"
+    assert told.splitlines()[-1].startswith("passed: over free memory in pieces of 2 MiB plain segments fail"), told
+    # Where nothing can be mapped, the defaults are plain segments: the story does not hold, and that is said.
+    refuse(1, "FAILED: with the default settings the request failed, too: out of memory", "fragmentation", "--device", "soft",
+           environment={"TERRAZZO_SOFTGPU": "vmm=0"})
+
+
+def read_map(group, row_bytes):
+    """The address ranges in a map, by class, from where the rectangles are."""
+    ranges = {"live": [], "freed": [], "taken": []}
+    rows = {float(text.get("y")) - 10: text for text in group if text.get("class") == "address"}
+    for each in (each for each in group if each.tag.endswith("rect")):
+        label = rows[float(each.get("y"))]
+        begin = (float(each.get("x")) - float(label.get("x")) - 8) * row_bytes / 512
+        size = float(each.get("width")) * row_bytes / 512
+        assert 0 <= begin and begin + size <= row_bytes
+        ranges[each.get("class")].append((int(label.text, 16) + round(begin), round(size)))
+    return {name: sorted(found) for name, found in ranges.items()}
+
+
+def fragmentation_picture():
+    with tempfile.TemporaryDirectory() as scratch:
+        file = pathlib.Path(scratch) / "picture.svg"
+        told = run_json("fragmentation", "--svg", str(file))
+        picture = xml.etree.ElementTree.fromstring(file.read_text(encoding="utf-8"))
+        refuse(2, f"--svg: '{scratch}/none/x.svg' cannot be written", "fragmentation", "--svg", f"{scratch}/none/x.svg")
+        refuse(2, f"--svg: '{scratch}' cannot be written", "fragmentation", "--svg", scratch)
+    assert {each.tag.split("}")[1] for each in picture.iter()} == {"svg", "style", "g", "rect", "text"}
+    row_bytes = int(re.search(r"a row is (\d+) MiB", "".join(picture.itertext())).group(1)) << 20
+    begin, size = int(told["default"]["address"], 16), told["default"]["request_bytes"]
+    row_count = (begin + size - 1) // row_bytes - begin // row_bytes + 1
+    # A rectangle for each block in each of four maps, the new block's rows, the legend's three, the background.
+    assert sum(each.tag.endswith("rect") for each in picture.iter()) == 4 * told["block_count"] + row_count + 3 + 1
+
+    groups = [each for each in picture if each.get("class") == "map"]
+    assert [each[0].text for each in groups] == ["plain segments: before the request", "plain segments: the request failed",
+                                                 "default settings: before the request", "default settings: the request succeeded"]
+    plain_before, plain_after, before, after = (read_map(each, row_bytes) for each in groups)
+    assert plain_before == plain_after
+    for each in (plain_before, before):
+        blocks = sorted(each["live"] + each["freed"])
+        assert len(each["live"]) == len(each["freed"]) == told["live_count"] and each["taken"] == []
+        assert all(size == 2 << 20 for _, size in blocks)
+        assert all(one[0] + one[1] <= other[0] for one, other in zip(blocks, blocks[1:]))
+    assert (after["live"], after["freed"]) == (before["live"], before["freed"])
+    assert len(after["taken"]) == row_count and after["taken"][0][0] == begin and sum(size for _, size in after["taken"]) == size
+    assert all(one[0] + one[1] == other[0] for one, other in zip(after["taken"], after["taken"][1:]))
+    assert all(at + bytes_ <= begin or begin + size <= at for at, bytes_ in after["live"])
 
 
 globals()[sys.argv[1]]()
