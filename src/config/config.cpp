@@ -19,7 +19,9 @@ void apply(const setting& entry, config& settings) {
           if constexpr (std::is_same_v<stored, std::optional<bool>>) settings.*field = std::get<bool>(entry.value);
           else if constexpr (std::is_same_v<stored, std::optional<std::size_t>>)
             settings.*field = std::get<std::size_t>(entry.value);
-          else settings.*field = std::get<stored>(entry.value);
+          else if constexpr (std::is_same_v<stored, std::optional<address_reserve>>) {
+            if (const auto* reserve = std::get_if<address_reserve>(&entry.value)) settings.*field = *reserve;
+          } else settings.*field = std::get<stored>(entry.value);
         }
       },
       entry.what->field);

@@ -1,5 +1,5 @@
-// One function for each key. The two texts first say what the setting does as such; `describe` then sees whether it
-// changes anything against what is so without it.
+// One function for each key; those for mapped memory alone are in mapped_effects.cpp. The two texts first say what the
+// setting does as such; `describe` then sees whether it changes anything against what is so without it.
 // Sources: PyTorch 2.15's allocator and its issues, by number; cuBLAS' documentation of cublasSetWorkspace.
 #include "config/effects.hpp"
 
@@ -9,6 +9,7 @@
 #include <limits>
 
 #include "base/bits.hpp"
+#include "config/mapped_effects.hpp"
 #include "config/numbers.hpp"
 #include "config/rounding.hpp"
 
@@ -57,11 +58,6 @@ void ignored_by_backend(explained_setting& out) {
   out.pytorch = {false, "Nothing: backend:cudaMallocAsync does not use the native allocator that this setting is for."};
   out.severity = note;
   out.keep = false;
-}
-
-void advise(explained_setting& out, severity_level severity, std::string advice) {
-  out.severity = severity;
-  out.advice = std::move(advice);
 }
 
 void expandable_segments(const setting& entry, const situation& among, explained_setting& out) {
@@ -140,10 +136,10 @@ void max_non_split_rounding(const setting& entry, const situation& among, explai
 
 void garbage_collection(const setting& entry, const situation& among, explained_setting& out) {
   const double share = std::get<double>(entry.value);
-  const std::string rule =
-      fmt::format("Above {} of the limit, cached segments that have not been used for long are released.", share);
-  if (among.expandable_here()) out.here = {false, "Nothing: it is for plain segments."};
-  else if (among.limited_here()) out.here = {true, rule};
+  const auto rule = [&](std::string_view what) {
+    return fmt::format("Above {} of the limit, cached {} that have not been used for long are released.", share, what);
+  };
+  if (among.limited_here()) out.here = {true, rule(among.expandable_here() ? "chunks" : "segments")};
   else out.here = {false, "Nothing: it is a share of a limit, and none is set."};
   if (among.async_backend()) return ignored_by_backend(out);
   if (!among.limited_in_pytorch()) {
@@ -157,7 +153,7 @@ void garbage_collection(const setting& entry, const situation& among, explained_
     out.pytorch = {false, "Nothing: it never frees expandable segments."};
     out.severity = warning;
   } else {
-    out.pytorch = {true, rule};
+    out.pytorch = {true, rule("segments")};
     if (share < 0.5) {
       advise(out, note,
              "A low threshold means releasing more, and more often: memory is then taken from the driver again and "
@@ -262,29 +258,6 @@ void throw_early(const setting& entry, const situation& among, explained_setting
   advise(out, note, "Take it out unless failing fast is what you want: it makes running out of memory more likely.");
 }
 
-void reserve(const setting& entry, const situation& among, explained_setting& out) {
-  const auto& value = std::get<std::string>(entry.value);
-  const bool is_list = entry.what->kind == option_kind::reserve_list;
-  out.here = {false, "Nothing: a device has one range, which reserves twice the device's memory in addresses."};
-  if (!among.expandable_in_pytorch()) {
-    out.pytorch = {false, "Nothing: it is for expandable segments, which are off."};
-    return advise(out, warning, "Add expandable_segments:True, or take it out.");
-  }
-  if (is_list ? value == "[]" : !is_reserve(value)) {
-    out.pytorch = {false,
-                   "Nothing: PyTorch warns that it cannot read it, and goes on with 9/8 of the device's memory."};
-    out.severity = warning;
-    return;
-  }
-  const bool in_gib = value.ends_with('G') || value.ends_with('g');
-  out.pytorch = {
-      true, fmt::format("An expandable segment reserves addresses for {}; a single request cannot be larger than that.",
-                        is_list  ? "what its stream's class is given"
-                        : in_gib ? value.substr(0, value.size() - 1) + " GiB"
-                                 : value + " of the device's memory")};
-  advise(out, note, "The key is new in PyTorch 2.15; older ones refuse the whole string because of it.");
-}
-
 void own_bytes(const setting& entry, const situation&, explained_setting& out) {
   const std::string size = mebibytes(std::get<std::size_t>(entry.value));
   out.here = {true, entry.what->key == "limit_mb"
@@ -322,10 +295,11 @@ constexpr described_key described_keys[] = {
     {"release_lock_on_hipmalloc", lock_release},
     {"graph_capture_record_stream_reuse", capture_reuse},
     {"throw_on_cudamalloc_oom", throw_early},
-    {"expandable_segments_reserve", reserve},
-    {"expandable_segments_reserve_by_class", reserve},
+    {"expandable_segments_reserve", describe_reserve},
+    {"expandable_segments_reserve_by_class", describe_reserve_by_class},
     {"limit_mb", own_bytes},
     {"headroom_mb", own_bytes},
+    {"on_miss", describe_growth},
     {"pinned_num_register_threads", register_threads},
     {"pinned_use_background_threads", nullptr,
      "A thread in the background asks whether copies from and to pinned memory are done."},
@@ -349,6 +323,7 @@ config with(const setting* entry, config settings) {
   settings.expandable_segments = settings.expandable_segments.value_or(true);
   settings.max_non_split_rounding_bytes =
       settings.max_non_split_rounding_bytes.value_or(settings.large_segment_size_bytes);
+  settings.expandable_segments_reserve = settings.expandable_segments_reserve.value_or(address_reserve{2, 0});
   return settings;
 }
 
@@ -361,6 +336,10 @@ bool is_pytorch_default(const setting& entry) {
       return std::get<std::string>(entry.value) == "native";
     case option_kind::power_of_two:
       return std::get<std::size_t>(entry.value) == 1;
+    case option_kind::reserve: {
+      const auto* value = std::get_if<address_reserve>(&entry.value);
+      return value != nullptr && value->fraction >= pytorch_reserve;
+    }
     default:
       return entry.what->acts() && with(&entry, {}) == with(nullptr, {});
   }
@@ -390,12 +369,14 @@ explained_setting describe(const setting& entry, const situation& among) {
   const double* const real = std::get_if<double>(&entry.value);
   const bool vanishing = real != nullptr && *real != 0 && *real < std::numeric_limits<double>::min();
   if (among.own_variable) {
-    // Whatever was said of PyTorch does not matter here.
-    if (entry.what->owner != key_owner::terrazzo)
-      out.pytorch = {false, "Nothing: PyTorch does not read TERRAZZO_ALLOC_CONF."};
-    out.advice.clear();
-    out.severity = out.here.acts ? fine : note;
-    out.keep = out.here.acts;
+    const bool own_key = entry.what->owner == key_owner::terrazzo;
+    if (!own_key) out.pytorch = {false, "Nothing: PyTorch does not read TERRAZZO_ALLOC_CONF."};
+    if (!own_key || !out.here.acts) {
+      // Whatever was said of PyTorch does not matter here.
+      out.advice.clear();
+      out.severity = out.here.acts ? fine : note;
+      out.keep = out.here.acts;
+    }
   } else if (!out.here.acts && !out.pytorch.acts) {
     out.keep = false;
   }

@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/severity.hpp"
@@ -34,6 +35,11 @@ struct explained_setting {
   severity_level severity = severity_level::fine;
   bool keep = true;  ///< belongs in the string to use
 };
+
+inline void advise(explained_setting& out, severity_level severity, std::string advice) {
+  out.severity = severity;
+  out.advice = std::move(advice);
+}
 
 /// What the settings of one string are to each other and to what is set elsewhere.
 struct situation {

@@ -21,6 +21,9 @@ namespace {
 std::vector<setting> last_of_each(const std::vector<setting>& all, const config& meaning) {
   std::vector<setting> unique;
   for (const setting& each : all) {
+    // A reserve that cannot be read leaves the one before it in force.
+    const bool unread = each.what->kind == option_kind::reserve && std::holds_alternative<std::string>(each.value);
+    if (unread && std::ranges::find(unique, each.what, &setting::what) != unique.end()) continue;
     std::erase_if(unique, [&](const setting& earlier) { return earlier.what == each.what; });
     unique.push_back(each);
     // Lists that come one after the other add up.

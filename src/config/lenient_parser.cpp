@@ -176,10 +176,13 @@ class lenient_reader {
                       fmt::format("PyTorch takes one backend, and here {} stands before {}", loaded_backend_, word));
       case option_kind::reserve:
         warn_about_reserve(what, i);
-        value = word;
+        if (const auto reserve = read_reserve(word)) value = *reserve;
+        else value = word;
         return true;
       case option_kind::reserve_list:
         return read_reserves(what, i, value);
+      case option_kind::growth:
+        break;  // a key that PyTorch does not know
     }
     return false;
   }
@@ -274,7 +277,7 @@ class lenient_reader {
       const bool odd = std::ranges::any_of(class_name, [](char c) {
         return static_cast<unsigned char>(c) < 0x20 || c == 0x7f || c == '"' || c == '\'' || c == '`' || c == ';';
       });
-      if (is_reserve(tokens_[i].text) && !tokens_[name].is_separator() && !odd && class_name != large_segment_key) {
+      if (read_reserve(tokens_[i].text) && !tokens_[name].is_separator() && !odd && class_name != large_segment_key) {
         if (again) std::erase_if(taken, [&](const auto& earlier) { return earlier.first == class_name; });
         taken.emplace_back(class_name, tokens_[i].text);
       }
@@ -323,7 +326,10 @@ class lenient_reader {
     warn_if_broken(what, index);
     warn_unless(what, index + 1, ':');
     std::erase(large_segment_keys_, index);
-    if (!seen_.insert(&what).second) {
+    // One that is ignored has its own warning, and the one before counts.
+    const bool ignored =
+        what.kind == option_kind::reserve && index + 2 < tokens_.size() && !read_reserve(tokens_[index + 2].text);
+    if (!seen_.insert(&what).second && !ignored) {
       const bool adds = what.kind == option_kind::divisions;
       warn(index, what.key,
            fmt::format("{} is given again: {}", what.key,
@@ -357,7 +363,7 @@ class lenient_reader {
 
   void warn_about_reserve(const option& what, std::size_t index) {
     const std::string& word = tokens_[index].text;
-    if (!is_reserve(word))
+    if (!read_reserve(word))
       return warn(index, what.key,
                   fmt::format("\"{}\" is no reserve (a fraction like 0.5, or GiB like 40G): it is ignored", word));
     warn_if_broken(what, index);

@@ -132,18 +132,21 @@ std::optional<double> read_real(std::string_view text) {
   return number && used == text.size() && std::isfinite(*number) ? number : std::nullopt;
 }
 
-std::optional<std::size_t> read_exact_mebibytes(std::string_view text) {
+namespace {
+
+// In units of 2^bits bytes.
+std::optional<std::size_t> read_exact(std::string_view text, int bits) {
   const std::size_t point = text.find('.');
   const auto whole = read_whole(text.substr(0, point));
   if (!whole) return std::nullopt;
   std::size_t bytes = 0;
-  if (!checked_multiply(static_cast<std::size_t>(*whole), mib, bytes)) return std::nullopt;
+  if (!checked_multiply(static_cast<std::size_t>(*whole), std::size_t{1} << bits, bytes)) return std::nullopt;
   if (point == std::string_view::npos) return bytes;
   std::string digits(text.substr(point + 1));
   if (digits.empty() || !std::all_of(digits.begin(), digits.end(), is_digit)) return std::nullopt;
-  // Doubled twenty times, what passes the point are the bytes; nothing may be left behind it.
+  // Doubled that many times, what passes the point are the bytes; nothing may be left behind it.
   std::size_t rest = 0;
-  for (int bit = 0; bit < 20; ++bit) {
+  for (int bit = 0; bit < bits; ++bit) {
     int carry = 0;
     for (std::size_t i = digits.size(); i-- > 0;) {
       const int doubled = 2 * (digits[i] - '0') + carry;
@@ -156,14 +159,24 @@ std::optional<std::size_t> read_exact_mebibytes(std::string_view text) {
   return bytes;
 }
 
-std::string print_exact_mebibytes(std::size_t bytes) {
-  std::string text = fmt::format("{}", bytes / mib);
-  if (bytes % mib == 0) return text;
-  // Twenty decimals hold any multiple of 2^-20 exactly; the leading zero goes, and the zeros at the end.
-  text += fmt::format("{:.20f}", static_cast<double>(bytes % mib) / static_cast<double>(mib)).substr(1);
+std::string print_exact(std::size_t bytes, int bits) {
+  const std::size_t unit = std::size_t{1} << bits;
+  std::string text = fmt::format("{}", bytes / unit);
+  if (bytes % unit == 0) return text;
+  // As many decimals hold any multiple of 2^-bits exactly; the leading zero goes, and the zeros at the end.
+  text += fmt::format("{:.{}f}", static_cast<double>(bytes % unit) / static_cast<double>(unit), bits).substr(1);
   text.erase(text.find_last_not_of('0') + 1);
   return text;
 }
+
+constexpr int bits_of_mib = 20;
+constexpr int bits_of_gib = 30;
+
+}  // namespace
+
+std::optional<std::size_t> read_exact_mebibytes(std::string_view text) { return read_exact(text, bits_of_mib); }
+
+std::string print_exact_mebibytes(std::size_t bytes) { return print_exact(bytes, bits_of_mib); }
 
 std::optional<std::uint64_t> read_like_stoull(std::string_view text, std::size_t* used) {
   const std::size_t whole = text.size();
@@ -216,13 +229,27 @@ std::string join_reserves(const std::vector<std::pair<std::string_view, std::str
   return list + "]";
 }
 
-bool is_reserve(std::string_view text) {
-  if (text.ends_with('G') || text.ends_with('g')) text.remove_suffix(1);
+std::optional<address_reserve> read_reserve(std::string_view text) {
+  const bool in_gib = text.ends_with('G') || text.ends_with('g');
+  if (in_gib) text.remove_suffix(1);
   if (text.starts_with('+')) text.remove_prefix(1);
   // Signs were dealt with, and letters would be inf or nan, which PyTorch's stream does not read.
-  if (text.empty() || (!is_digit(text[0]) && text[0] != '.')) return false;
+  if (text.empty() || (!is_digit(text[0]) && text[0] != '.')) return std::nullopt;
   const auto number = read_real(text);
-  return number && *number > 0;
+  if (!number || !(*number > 0)) return std::nullopt;
+  if (!in_gib) return address_reserve{*number, 0};
+  // PyTorch multiplies a double. What is written exactly comes to the same up to 8 PiB; above, it alone is exact.
+  if (const auto exact = read_exact(text, bits_of_gib)) return address_reserve{0, std::max<std::size_t>(*exact, 1)};
+  const double bytes = std::ldexp(*number, bits_of_gib);
+  constexpr std::size_t most = std::numeric_limits<std::size_t>::max();
+  if (bytes >= static_cast<double>(most)) return address_reserve{0, most};
+  return address_reserve{0, std::max<std::size_t>(static_cast<std::size_t>(bytes), 1)};
+}
+
+std::string print_reserve(const address_reserve& reserve) {
+  if (reserve.bytes == 0) return fmt::format("{}", reserve.fraction);
+  std::string shortest = fmt::format("{}G", std::ldexp(static_cast<double>(reserve.bytes), -bits_of_gib));
+  return read_reserve(shortest) == reserve ? shortest : print_exact(reserve.bytes, bits_of_gib) + "G";
 }
 
 }  // namespace terrazzo::detail

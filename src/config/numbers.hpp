@@ -10,6 +10,8 @@
 #include <utility>
 #include <vector>
 
+#include "terrazzo/config.hpp"
+
 namespace terrazzo::detail {
 
 /// Reads digits and nothing else.
@@ -39,7 +41,11 @@ namespace terrazzo::detail {
 /// Prints classes and their reserves as a list: "[a:0.5,b:40G]".
 [[nodiscard]] std::string join_reserves(const std::vector<std::pair<std::string_view, std::string_view>>& entries);
 
-/// Tells whether PyTorch takes a word for the size of an expandable segment: a fraction, or GiB with a G at the end.
-[[nodiscard]] bool is_reserve(std::string_view text);
+/// Reads what PyTorch takes for the size of an expandable segment: a fraction, or GiB with a G at the end. Of bytes it
+/// cuts the fraction off, and keeps at least one; more than fits becomes the most that does.
+[[nodiscard]] std::optional<address_reserve> read_reserve(std::string_view text);
+
+/// Prints a reserve so that `read_reserve` gives it back.
+[[nodiscard]] std::string print_reserve(const address_reserve& reserve);
 
 }  // namespace terrazzo::detail

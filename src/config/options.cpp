@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cmath>
 
 #include "base/bits.hpp"
 #include "base/bytes.hpp"
@@ -29,7 +30,7 @@ constexpr option table[] = {
      "how much larger than its request a plain segment that is not split may be"},
     {"garbage_collection_threshold", real, pytorch_common, &config::garbage_collection_threshold, resets,
      {.low = 0, .high = 1, .low_open = true, .high_open = true}, "off",
-     "share of the limit above which cached plain segments are released by age"},
+     "share of the limit above which cached memory is released by age"},
     {"roundup_power2_divisions", divisions, pytorch_common, &config::roundup_power2_divisions, resets,
      {}, "off", "steps between powers of two that requests are rounded up to"},
     {"expandable_segments", boolean, pytorch_common, &config::expandable_segments, sticks,
@@ -62,15 +63,17 @@ constexpr option table[] = {
      {}, "False", "host memory: swallow errors when pinned memory is freed"},
     {"throw_on_cudamalloc_oom", boolean, pytorch_cuda, {}, sticks,
      {}, "False", "fail at once when a request would pass the memory fraction"},
-    {"expandable_segments_reserve", reserve, pytorch_cuda, {}, sticks,
-     {}, "9/8 of the device's memory", "addresses that an expandable segment reserves"},
+    {"expandable_segments_reserve", reserve, pytorch_cuda, &config::expandable_segments_reserve, sticks,
+     {}, "twice the device's memory", "addresses that the one range reserves at a time"},
     {"expandable_segments_reserve_by_class", reserve_list, pytorch_cuda, {}, sticks,
-     {}, "empty", "the same for classes of streams"},
+     {}, "empty", "addresses that an expandable segment reserves, for classes of streams"},
 
     {"limit_mb", exact_mebibytes, terrazzo, &config::limit_bytes, sticks,
      {}, "unlimited", "device memory that terrazzo may hold; the lower of this and the fraction counts"},
     {"headroom_mb", exact_mebibytes, terrazzo, &config::headroom_bytes, sticks,
      {}, "0", "device memory that is left free for what allocates outside terrazzo"},
+    {"on_miss", growth, terrazzo, &config::on_miss, sticks,
+     {}, "move", "in mapped memory: move idle chunks before new ones are made, create new ones first, or fail"},
 };
 // clang-format on
 
@@ -131,6 +134,8 @@ std::string allowed_values(const option& what, double low) {
       return "a fraction like 0.5, or GiB like 40G, above 0";
     case reserve_list:
       return "a list [class:reserve, ...] of fractions like 0.5 or GiB like 40G, above 0";
+    case growth:
+      return "move, create or fail";
   }
   return {};
 }
@@ -147,6 +152,13 @@ status check_bytes(const option& what, const config& settings, std::size_t bytes
   const bool whole = what.kind == exact_mebibytes || bytes % mib == 0;
   if (whole && what.range.holds(mebibytes) && mebibytes >= low) return status::ok;
   return refuse(what, low, format_bytes(bytes));
+}
+
+status check_reserve(const option& what, const address_reserve& value) {
+  const auto [fraction, bytes] = value;
+  if (bytes != 0 ? fraction == 0 : std::isfinite(fraction) && fraction > 0) return status::ok;
+  return refuse(what, 0,
+                bytes != 0 ? fmt::format("{} and {}", fraction, format_bytes(bytes)) : fmt::format("{}", fraction));
 }
 
 }  // namespace
@@ -169,6 +181,14 @@ status validate_settings(const config& settings) {
     } else if (const auto* array = std::get_if<divisions_array config::*>(&what.field)) {
       for (const std::size_t value : settings.**array)
         if (value != 0 && !std::has_single_bit(value)) return refuse(what, 0, fmt::format("{}", value));
+    } else if (const auto* reserved = std::get_if<std::optional<address_reserve> config::*>(&what.field)) {
+      const std::optional<address_reserve>& value = settings.**reserved;
+      if (!value) continue;
+      if (status code = check_reserve(what, *value); code != status::ok) return code;
+    } else if (const auto* policy = std::get_if<growth_policy config::*>(&what.field)) {
+      const growth_policy value = settings.**policy;
+      if (std::ranges::find(growth_words, value, &growth_word::policy) == std::end(growth_words))
+        return refuse(what, 0, fmt::format("{}", static_cast<int>(value)));
     }
   }
   return status::ok;

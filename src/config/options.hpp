@@ -36,6 +36,7 @@ enum class option_kind {
   backend,          ///< native or cudaMallocAsync
   reserve,          ///< a fraction of the device's memory, or GiB with a G at the end
   reserve_list,     ///< [class:reserve, ...]
+  growth,           ///< one of `growth_words`
 };
 
 /// Which of PyTorch's two parsers takes the key; each skips the other's.
@@ -54,7 +55,16 @@ struct value_range {
 };
 
 using option_field = std::variant<std::monostate, std::optional<bool> config::*, std::size_t config::*,
-                                  std::optional<std::size_t> config::*, double config::*, divisions_array config::*>;
+                                  std::optional<std::size_t> config::*, double config::*, divisions_array config::*,
+                                  std::optional<address_reserve> config::*, growth_policy config::*>;
+
+/// The words of `on_miss`.
+struct growth_word {
+  std::string_view word;
+  growth_policy policy;
+};
+inline constexpr growth_word growth_words[] = {
+    {"move", growth_policy::move}, {"create", growth_policy::create}, {"fail", growth_policy::fail}};
 
 struct option {
   std::string_view key;

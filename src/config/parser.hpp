@@ -16,8 +16,10 @@
 
 namespace terrazzo::detail {
 
-/// Bytes for keys in MiB; text for `backend` and the reserves, which terrazzo does not act on.
-using option_value = std::variant<bool, std::size_t, double, divisions_array, std::string>;
+/// Bytes for keys in MiB; text for `backend`, for lists of reserves, and for a reserve that PyTorch cannot read: such a
+/// setting changes nothing.
+using option_value =
+    std::variant<bool, std::size_t, double, divisions_array, std::string, address_reserve, growth_policy>;
 
 /// An option as it stood in a string.
 struct setting {

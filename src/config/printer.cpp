@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <iterator>
 
 #include "base/bits.hpp"
@@ -36,6 +37,10 @@ std::string print_value(option_kind kind, std::size_t value) {
 std::string print_value(option_kind, double value) { return fmt::format("{}", value); }
 std::string print_value(option_kind, const divisions_array& value) { return print_divisions(value); }
 std::string print_value(option_kind, const std::string& value) { return value; }
+std::string print_value(option_kind, const address_reserve& value) { return print_reserve(value); }
+std::string print_value(option_kind, growth_policy value) {
+  return std::string(std::ranges::find(growth_words, value, &growth_word::policy)->word);
+}
 template <typename Value>
 std::string print_value(option_kind kind, const std::optional<Value>& value) {
   return print_value(kind, *value);  // an unset one is a default, which is not printed

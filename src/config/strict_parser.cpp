@@ -10,6 +10,7 @@
 #include <set>
 
 #include "base/bits.hpp"
+#include "base/words.hpp"
 #include "config/misnomers.hpp"
 #include "config/numbers.hpp"
 #include "config/parser.hpp"
@@ -82,6 +83,26 @@ std::string_view meant_backend(std::string_view word) {
   if (lower == "cudamallocasync" || lower == "hipmallocasync" || lower == "async") return "cudaMallocAsync";
   // PyTorch's own cache is what stands over cudaMalloc.
   if (lower == "native" || lower == "cudamalloc" || lower == "default") return "native";
+  return {};
+}
+
+// "40GB" and "40GiB" as GiB, "512MB" too, and a percentage as a share; empty if nothing is evident.
+std::string meant_reserve(std::string_view word) {
+  std::string_view rest;
+  const auto number = leading_number(word, rest);
+  if (!number || !(*number > 0)) return {};
+  if (rest == "%") return print_reserve({*number / 100, 0});
+  const auto mebibytes = rest.empty() ? std::nullopt : number_of_mebibytes(word);
+  return mebibytes ? fmt::format("{}G", *mebibytes / 1024) : std::string();
+}
+
+std::string_view meant_growth(std::string_view word) {
+  const std::string lower = lower_case(word);
+  if (lower == "default" || lower == "harvest" || lower == "remap") return "move";
+  if (lower == "grow" || lower == "map" || lower == "new") return "create";
+  if (lower == "error" || lower == "none" || lower == "never" || lower == "oom") return "fail";
+  for (const growth_word& each : growth_words)
+    if (edit_distance(lower, each.word) <= 1) return each.word;  // they are short: two slips make another word
   return {};
 }
 
@@ -275,11 +296,17 @@ class strict_reader {
         entry.value = word.text;
         return;
       case option_kind::reserve:
-        if (!is_reserve(word.text)) return refuse_value(word);
-        entry.value = word.text;
+        if (const auto reserve = read_reserve(word.text)) entry.value = *reserve;
+        else refuse_value(word, meant_reserve(word.text));
         return;
       case option_kind::reserve_list:
         return;
+      case option_kind::growth: {
+        const auto* found = std::ranges::find(growth_words, word.text, &growth_word::word);
+        if (found == std::end(growth_words)) return refuse_value(word, meant_growth(word.text));
+        entry.value = found->policy;
+        return;
+      }
     }
   }
 
@@ -353,7 +380,7 @@ class strict_reader {
       if (refuse_strays(name)) return;
       if (name.text == "large_segment_size_mb")
         return refuse(name.begin, "PyTorch would take this name of a class for the key large_segment_size_mb");
-      if (!is_reserve(amount.text))
+      if (!read_reserve(amount.text))
         refuse(amount.begin,
                fmt::format("a reserve is a fraction like 0.5, or GiB like 40G, above 0; got \"{}\"", amount.text));
       if (!names.insert(name.text).second)

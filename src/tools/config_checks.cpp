@@ -12,7 +12,9 @@ using detail::explained_setting;
 using detail::explanation;
 using detail::problem;
 
+// None where the string as it is is the one to use: what does nothing in PyTorch may act in terrazzo.
 std::string command_to_use(const evidence& seen, const explanation& made) {
+  if (made.fixed == made.text) return {};
   return made.fixed.empty() ? command_to_unset(seen, made.variable) : command_to_set(seen, made.variable, made.fixed);
 }
 
@@ -34,7 +36,8 @@ std::vector<finding> check_config_strings(const evidence& seen) {
     for (const explained_setting& each : made.settings) {
       if (each.severity < severity_level::warning) continue;
       idle += fmt::format("{}{}:{}", idle.empty() ? "" : ", ", each.what->key, each.value);
-      append(one.why, fmt::format("{}: {}", each.what->key, each.pytorch.text));
+      const bool torch = detail::is_pytorch_variable(made.variable);
+      append(one.why, fmt::format("{}: {}", each.what->key, torch ? each.pytorch.text : each.here.text));
     }
     if (!made.accepted) one.what = fmt::format("{}='{}' is refused, so that programs stop", made.variable, made.text);
     else if (!made.problems.empty())

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "config/numbers.hpp"
 #include "config/parser.hpp"
 
 using namespace terrazzo;
@@ -89,6 +90,8 @@ std::string print(std::size_t value) { return fmt::format("{}", value); }
 std::string print(double value) { return fmt::format("{}", value); }
 std::string print(const divisions_array& value) { return fmt::format("{}", fmt::join(value, "/")); }
 std::string print(const std::string& value) { return value; }
+std::string print(const address_reserve& value) { return print_reserve(value); }
+std::string print(growth_policy value) { return fmt::format("{}", static_cast<int>(value)); }
 
 // All that differs from PyTorch's defaults: what acts is in the settings, what is inert in the reading alone.
 values our_values(const config& settings, const reading& result) {
@@ -103,8 +106,7 @@ values our_values(const config& settings, const reading& result) {
   for (const setting& entry : result.settings) {
     if (entry.what->acts()) continue;
     std::string key(entry.what->key);
-    if (key == "backend" || entry.what->kind == option_kind::reserve || entry.what->kind == option_kind::reserve_list)
-      continue;  // which the file does not tell
+    if (key == "backend" || entry.what->kind == option_kind::reserve_list) continue;  // which the file does not tell
     if (key == "release_lock_on_hipmalloc") key = "release_lock_on_cudamalloc";
     if (key == "pinned_use_hip_host_register") key = "pinned_use_cuda_host_register";
     all[key] = std::visit([](const auto& value) { return print(value); }, entry.value);

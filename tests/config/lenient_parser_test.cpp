@@ -122,6 +122,7 @@ TEST_CASE("config: strings that PyTorch refuses are refused") {
       ",",
       "expandable_segments:True,,",
       "limit_mb:1",  // terrazzo's own, which PyTorch does not know
+      "on_miss:create",
       // The large segment's pre-pass looks at every word, also at one that is another key's value.
       "pinned_max_cached_size_mb:large_segment_size_mb:9",
   };
@@ -259,4 +260,41 @@ TEST_CASE("config: each of PyTorch's parsers takes its own keys and skips the ot
   config cuda;
   cuda.per_process_memory_fraction = 0.5;
   CHECK(settings == cuda);
+}
+
+TEST_CASE("config: a reserve is read as PyTorch reads it and one that cannot be read leaves the value in force") {
+  constexpr std::size_t gibibyte = std::size_t{1} << 30;
+  struct {
+    const char* word;
+    address_reserve reserve;
+  } const rows[] = {
+      {"0.5", {0.5, 0}},
+      {"+0.5", {0.5, 0}},
+      {"1 .5", {1.5, 0}},
+      {"40", {40, 0}},  // of the device's memory; PyTorch cuts it when it reserves
+      {"5e-324", {5e-324, 0}},
+      {"40G", {0, 40 * gibibyte}},
+      {"+40g", {0, 40 * gibibyte}},
+      {"1e2G", {0, 100 * gibibyte}},
+      {"1.5G", {0, 3 * gibibyte / 2}},
+      {"0.1G", {0, 107'374'182}},
+      {"0.99999999999999999G", {0, gibibyte}},  // as a double it is 1
+      {"17179869184G", {0, config::unlimited}},
+      {"1e20G", {0, config::unlimited}},
+      {"1e-20G", {0, 1}},
+  };
+  for (const auto& row : rows) {
+    CAPTURE(std::string(row.word));
+    CHECK(accepted(std::string("expandable_segments_reserve:") + row.word).expandable_segments_reserve == row.reserve);
+  }
+  for (const char* word : {"abc", "0", "0G", "G", "-1", "12GB", "inf", "nanG", "1e400", "0x8G", "]"}) {
+    CAPTURE(word);
+    const std::string text = std::string("expandable_segments_reserve:") + word;
+    CHECK_FALSE(accepted(text).expandable_segments_reserve.has_value());
+    CHECK(accepted("expandable_segments_reserve:0.5," + text).expandable_segments_reserve == address_reserve{0.5, 0});
+  }
+  // It sticks from one string to the next.
+  const config first = accepted("expandable_segments_reserve:8G");
+  CHECK(accepted("max_split_size_mb:40", first).expandable_segments_reserve == address_reserve{0, 8 * gibibyte});
+  CHECK(accepted("expandable_segments_reserve:1e", first) == first);
 }

@@ -4,6 +4,7 @@
 #include <bit>
 #include <clocale>
 #include <cmath>
+#include <limits>
 #include <random>
 #include <string>
 
@@ -17,6 +18,13 @@ using namespace terrazzo;
 namespace {
 
 constexpr std::size_t mib = std::size_t{1} << 20;
+
+// Any bit pattern above 0 that is finite, or any number of bytes, small ones as often as large ones.
+address_reserve random_reserve(std::mt19937_64& random) {
+  if (random() % 2 == 0) return {0, std::max<std::size_t>(static_cast<std::size_t>(random()) >> (random() % 64), 1)};
+  constexpr auto infinite = std::bit_cast<std::uint64_t>(std::numeric_limits<double>::infinity());
+  return {std::bit_cast<double>(1 + random() % (infinite - 1)), 0};
+}
 
 // A sound config with each field set or left alone by a coin.
 config random_config(std::mt19937_64& random) {
@@ -32,6 +40,8 @@ config random_config(std::mt19937_64& random) {
   if (coin()) settings.per_process_memory_fraction = static_cast<double>(below(10'000)) / 9'999.0;
   if (coin()) settings.limit_bytes = static_cast<std::size_t>(random()) >> below(64);
   if (coin()) settings.headroom_bytes = static_cast<std::size_t>(random()) >> below(64);
+  if (coin()) settings.on_miss = detail::growth_words[below(3)].policy;
+  if (coin()) settings.expandable_segments_reserve = random_reserve(random);
   if (coin()) {
     std::size_t value = 0;
     for (std::size_t& divisions : settings.roundup_power2_divisions) {
@@ -63,6 +73,12 @@ TEST_CASE("config: printing gives the canonical string") {
       {"roundup_power2_divisions:[64:8]", "roundup_power2_divisions:[64:8]"},
       {"roundup_power2_divisions:[32768:0]", ""},
       {"backend:native", ""},
+      {"expandable_segments_reserve:+.50", "expandable_segments_reserve:0.5"},
+      {"expandable_segments_reserve:40g", "expandable_segments_reserve:40G"},
+      {"expandable_segments_reserve:1.50G", "expandable_segments_reserve:1.5G"},
+      {"on_miss : create, limit_mb:64", "limit_mb:64,on_miss:create"},
+      {"on_miss:fail", "on_miss:fail"},
+      {"on_miss:move", ""},
   };
   for (const auto& row : rows) {
     CAPTURE(std::string(row.text));
@@ -111,6 +127,7 @@ TEST_CASE("config: PyTorch reads a printed string of its own keys as terrazzo do
     config settings = random_config(random);
     settings.limit_bytes = config::unlimited;
     settings.headroom_bytes = 0;
+    settings.on_miss = growth_policy::move;
     const std::string printed = to_string(settings);
     CAPTURE(printed);
     config read;
@@ -122,7 +139,8 @@ TEST_CASE("config: PyTorch reads a printed string of its own keys as terrazzo do
     REQUIRE(read == settings);
     const auto& divisions = settings.roundup_power2_divisions;
     const bool all_one = std::ranges::count(divisions, std::size_t{1}) == std::ssize(divisions);
-    REQUIRE(result.warnings.size() == (all_one ? 1 : 0));
+    const bool cut = settings.expandable_segments_reserve.value_or(address_reserve{}).fraction > 9.0 / 8;
+    REQUIRE(result.warnings.size() == (all_one ? 1 : 0) + (cut ? 1 : 0));
   }
 }
 
@@ -130,8 +148,9 @@ TEST_CASE("config: strict strings mean the same read leniently") {
   // Whatever the strict reader takes of PyTorch's keys, PyTorch takes too; broken ones are made by mutation.
   const std::string seed =
       "expandable_segments:True,max_split_size_mb:40,garbage_collection_threshold:0.5,"
-      "roundup_power2_divisions:[64:8,128:2,>:1],per_process_memory_fraction:0.5,backend:native";
-  const std::string letters = ",:[]>0128.eTx ";
+      "roundup_power2_divisions:[64:8,128:2,>:1],per_process_memory_fraction:0.5,backend:native,"
+      "expandable_segments_reserve:1.5G";
+  const std::string letters = ",:[]>0128.eTxG ";
   std::mt19937_64 random(4);
   int taken = 0;
   for (int i = 0; i < 20'000; ++i) {
@@ -190,7 +209,7 @@ TEST_CASE("config: every row of the option table is complete and found by its ke
     CHECK((what.owner != detail::key_owner::terrazzo || what.acts()));
     acting += what.acts();
   }
-  CHECK(acting == 9);  // as many as config has fields
+  CHECK(acting == 11);  // as many as config has fields
   CHECK(detail::find_option("") == nullptr);
   CHECK(detail::nearest_option("") == nullptr);
 }
@@ -204,5 +223,35 @@ TEST_CASE("config: bytes print as MiB and come back exactly") {
     const auto read = detail::read_exact_mebibytes(printed);
     REQUIRE(read.has_value());
     REQUIRE(*read == bytes);
+  }
+}
+
+TEST_CASE("config: reserves print as the shortest text that comes back exactly") {
+  struct {
+    address_reserve reserve;
+    const char* printed;
+  } const rows[] = {
+      {{0.1, 0}, "0.1"},
+      {{40, 0}, "40"},
+      {{5e-324, 0}, "5e-324"},
+      {{0, std::size_t{40} << 30}, "40G"},
+      {{0, 1}, "9.313225746154785e-10G"},
+      {{0, 107'374'182}, "0.09999999962747097G"},
+      // More than a double tells apart, and the most that there is, which all that is larger comes to.
+      {{0, (std::size_t{1} << 53) + 1}, "8388608.000000000931322574615478515625G"},
+      {{0, config::unlimited - 1}, "17179869183.99999999813735485076904296875G"},
+      {{0, config::unlimited}, "17179869184G"},
+  };
+  for (const auto& row : rows) {
+    CAPTURE(std::string(row.printed));
+    CHECK(detail::print_reserve(row.reserve) == row.printed);
+    CHECK(detail::read_reserve(row.printed) == row.reserve);
+  }
+  std::mt19937_64 random(7);
+  for (int i = 0; i < 20'000; ++i) {
+    const address_reserve reserve = random_reserve(random);
+    const std::string printed = detail::print_reserve(reserve);
+    CAPTURE(printed);
+    REQUIRE(detail::read_reserve(printed) == reserve);
   }
 }

@@ -1,6 +1,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <limits>
 #include <string>
 
 #include "config/parser.hpp"
@@ -30,7 +31,7 @@ TEST_CASE("config: a strict string sets the fields of its keys and no others") {
   const config settings = parse_config(
       " expandable_segments : False, max_split_size_mb:64,max_non_split_rounding_mb:32,large_segment_size_mb:30,"
       "garbage_collection_threshold:0.75,roundup_power2_divisions:[64:8,128:2,>:1],per_process_memory_fraction:0.5,"
-      "limit_mb:1024,headroom_mb:1.5");
+      "expandable_segments_reserve:0.5,limit_mb:1024,headroom_mb:1.5,on_miss:create");
   config expected;
   expected.expandable_segments = false;
   expected.max_split_size_bytes = 64 * mib;
@@ -43,6 +44,8 @@ TEST_CASE("config: a strict string sets the fields of its keys and no others") {
   expected.per_process_memory_fraction = 0.5;
   expected.limit_bytes = 1024 * mib;
   expected.headroom_bytes = 3 * mib / 2;
+  expected.expandable_segments_reserve = address_reserve{0.5, 0};
+  expected.on_miss = growth_policy::create;
   CHECK(settings == expected);
   CHECK(parse_config("") == config{});
   CHECK(parse_config(" \t\n") == config{});
@@ -62,16 +65,16 @@ TEST_CASE("config: keys without an effect are accepted and kept in the reading")
   reading result;
   const std::string text =
       "backend:cudaMallocAsync,release_lock_on_cudamalloc:True,pinned_num_register_threads:8,"
-      "pinned_max_cached_size_mb:0,expandable_segments_reserve:40G,"
-      "expandable_segments_reserve_by_class:[a:0.5,b:2g],pinned_reserve_segment_size_mb:1";
+      "pinned_max_cached_size_mb:0,expandable_segments_reserve_by_class:[a:0.5,b:2g],"
+      "pinned_reserve_segment_size_mb:1";
   const auto error = detail::read_strictly(text, settings, result);
   REQUIRE_FALSE(error.has_value());
   CHECK(settings == config{});
-  REQUIRE(result.settings.size() == 7);
+  REQUIRE(result.settings.size() == 6);
   CHECK(result.settings[0].what->key == "backend");
   CHECK(std::get<std::string>(result.settings[0].value) == "cudaMallocAsync");
   CHECK(result.settings[1].column == 25);
-  CHECK(std::get<std::string>(result.settings[5].value) == "[a:0.5,b:2g]");
+  CHECK(std::get<std::string>(result.settings[4].value) == "[a:0.5,b:2g]");
 }
 
 TEST_CASE("config: a strict error knows its column and key and what to write instead") {
@@ -135,6 +138,21 @@ TEST_CASE("config: a strict error knows its column and key and what to write ins
       {"pinned_reserve_segment_size_mb:0", 32, "pinned_reserve_segment_size_mb", "at least 1",
        "pinned_reserve_segment_size_mb:1"},
       {"expandable_segments_reserve:-1", 29, "expandable_segments_reserve", "a fraction like 0.5", ""},
+      {"expandable_segments_reserve:0", 29, "expandable_segments_reserve", "above 0", ""},
+      {"expandable_segments_reserve:banana", 29, "expandable_segments_reserve", "GiB like 40G", ""},
+      {"expandable_segments_reserve:40GB", 29, "expandable_segments_reserve", "GiB like 40G",
+       "expandable_segments_reserve:40G"},
+      {"expandable_segments_reserve:512MiB", 29, "expandable_segments_reserve", "GiB like 40G",
+       "expandable_segments_reserve:0.5G"},
+      {"expandable_segments_reserve:50%", 29, "expandable_segments_reserve", "a fraction like 0.5",
+       "expandable_segments_reserve:0.5"},
+      {"on_miss:Move", 9, "on_miss", "on_miss takes move, create or fail; got \"Move\"", "on_miss:move"},
+      {"on_miss:crate", 9, "on_miss", "move, create or fail", "on_miss:create"},
+      {"on_miss:grow", 9, "on_miss", "move, create or fail", "on_miss:create"},
+      {"on_miss:never", 9, "on_miss", "move, create or fail", "on_miss:fail"},
+      {"on_miss:True", 9, "on_miss", "move, create or fail", ""},
+      {"on_miss:", 9, "on_miss", "has no value", ""},
+      {"onmiss:fail", 1, "onmiss", "nearest is on_miss", "on_miss:fail"},
       {"expandable_segments_reserve_by_class:0.5", 38, "expandable_segments_reserve_by_class", "a list", ""},
       {"expandable_segments_reserve_by_class:[large_segment_size_mb:15]", 39, "expandable_segments_reserve_by_class",
        "for the key", ""},
@@ -223,6 +241,8 @@ TEST_CASE("config: an error in a string of any length fits into the message") {
 
 TEST_CASE("config: settings made field by field are checked against the table") {
   CHECK(detail::validate_settings(config{}) == status::ok);
+  constexpr double infinite = std::numeric_limits<double>::infinity();
+  constexpr double nan = std::numeric_limits<double>::quiet_NaN();
   struct {
     const char* key;
     void (*spoil)(config&);
@@ -236,6 +256,28 @@ TEST_CASE("config: settings made field by field are checked against the table") 
       {"garbage_collection_threshold", [](config& c) { c.garbage_collection_threshold = -0.5; }},
       {"per_process_memory_fraction", [](config& c) { c.per_process_memory_fraction = 1.5; }},
       {"roundup_power2_divisions", [](config& c) { c.roundup_power2_divisions[3] = 3; }},
+      {"expandable_segments_reserve", [](config& c) { c.expandable_segments_reserve = address_reserve{}; }},
+      {"expandable_segments_reserve",
+       [](config& c) {
+         c.expandable_segments_reserve = address_reserve{0.5, mib};
+       }},
+      {"expandable_segments_reserve",
+       [](config& c) {
+         c.expandable_segments_reserve = address_reserve{-0.5, 0};
+       }},
+      {"expandable_segments_reserve",
+       [](config& c) {
+         c.expandable_segments_reserve = address_reserve{infinite, 0};
+       }},
+      {"expandable_segments_reserve",
+       [](config& c) {
+         c.expandable_segments_reserve = address_reserve{nan, 0};
+       }},
+      {"expandable_segments_reserve",
+       [](config& c) {
+         c.expandable_segments_reserve = address_reserve{nan, mib};
+       }},
+      {"on_miss", [](config& c) { c.on_miss = static_cast<growth_policy>(3); }},
   };
   for (const auto& row : rows) {
     CAPTURE(std::string(row.key));
@@ -247,6 +289,8 @@ TEST_CASE("config: settings made field by field are checked against the table") 
   config odd;
   odd.limit_bytes = 12345;
   odd.headroom_bytes = 1;
+  odd.expandable_segments_reserve = address_reserve{0, 1};
+  odd.on_miss = growth_policy::fail;
   CHECK(detail::validate_settings(odd) == status::ok);
 }
 

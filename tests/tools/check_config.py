@@ -55,6 +55,17 @@ def config_explain_knows_platforms():
 
 
 @story
+def config_explain_tells_what_terrazzos_own_keys_do():
+    told = run_json("config", "explain", "on_miss:fail,limit_mb:64", "--as", "TERRAZZO_ALLOC_CONF")["strings"][0]
+    fail, limit = told["settings"]
+    assert fail["severity"] == "warning" and fail["terrazzo"]["acts"] and "on_miss:create" in fail["advice"], fail
+    assert limit["severity"] == "fine" and told["use"] == "limit_mb:64"
+    wrong = run("config", "check", "on_miss:creat", expected=2)
+    assert "move, create or fail" in wrong.stderr and "meant: on_miss:create" in wrong.stderr
+    assert run("config", "check", "on_miss:create,expandable_segments_reserve:40g").stdout == "on_miss:create,expandable_segments_reserve:40G\n"
+
+
+@story
 def config_check_points_at_what_is_wrong():
     assert run("config", "check", "max_split_size_mb:64, expandable_segments:False").stdout == "max_split_size_mb:64,expandable_segments:False\n"
     assert run("config", "check", "").stdout == "\n"
@@ -95,7 +106,7 @@ def config_fix_prints_the_string_to_use():
 @story
 def config_keys_come_from_one_table():
     keys = run_json("config", "keys")
-    assert len(keys) >= 24 and {"key", "takes", "default", "acts_in_terrazzo", "help"} <= set(keys[0])
+    assert len(keys) >= 25 and {"key", "takes", "default", "acts_in_terrazzo", "help"} <= set(keys[0])
     shown, page, usage = run("config", "keys").stdout, run("config", "keys", "--markdown").stdout, run("config", "--help").stdout
     for each in keys:
         assert each["key"] in shown and f"`{each['key']}`" in page and each["key"] in usage, each

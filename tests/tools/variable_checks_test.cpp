@@ -120,6 +120,16 @@ TEST_CASE("doctor: config strings are judged by what they come to, with the stri
   CHECK(found[0].what.find("taken otherwise") != std::string::npos);
   CHECK(found[0].command == "export PYTORCH_CUDA_ALLOC_CONF=max_split_size_mb:128");
   CHECK(found[1].what.find("TERRAZZO_ALLOC_CONF") == 0);
+  found = check_config_strings(with({{"TERRAZZO_ALLOC_CONF", "on_miss:fail,limit_mb:64"}}));
+  REQUIRE(found.size() == 1);
+  CHECK(found[0].severity == warning);
+  CHECK(found[0].what.find("do nothing or harm: on_miss:fail") != std::string::npos);
+  CHECK(found[0].why.find("on_miss: Chunks are never moved") == 0);
+  CHECK(found[0].command == "export TERRAZZO_ALLOC_CONF=limit_mb:64");
+  found = check_config_strings(with({{"PYTORCH_ALLOC_CONF", "expandable_segments_reserve:8G"}}));
+  REQUIRE(found.size() == 1);
+  CHECK(found[0].why.find("Nothing: it is for expandable segments, which are off") != std::string::npos);
+  CHECK(found[0].command.empty());
 }
 
 TEST_CASE("doctor: commands are quoted for the shell that runs them") {
