@@ -68,6 +68,11 @@ class allocator {
   }
   void deallocate(void* block) { throw_on_failure(terrazzo_allocator_deallocate(handle_, block)); }
 
+  /// False, and nothing has changed, if the block cannot grow where it is.
+  bool try_extend(void* block, std::size_t bytes) noexcept {
+    return terrazzo_allocator_extend(handle_, block, bytes) == terrazzo_status_ok;
+  }
+
   std::size_t trim(std::size_t keep_bytes = 0) {
     std::size_t given_back = 0;
     throw_on_failure(terrazzo_allocator_trim(handle_, keep_bytes, &given_back));

@@ -53,7 +53,7 @@ class TERRAZZO_API allocator {
 
   /// Allocates `bytes` for use on `stream`. `alignment`: a power of two up to `max_alignment`; less than 512 means 512.
   /// 0 bytes give a null pointer. Throws `out_of_memory`; `error`: invalid_argument, out_of_host_memory,
-  /// shut_down, driver_error.
+  /// shut_down, driver_error, device_lost.
   /// Cost: tens of nanoseconds when cached; driver calls only when nothing cached fits.
   [[nodiscard]] void* allocate(std::size_t bytes, stream_handle stream = nullptr,
                                std::size_t alignment = default_alignment);
@@ -69,6 +69,13 @@ class TERRAZZO_API allocator {
 
   /// Does the same without throwing.
   status try_deallocate(void* block) noexcept;
+
+  /// Makes a live block at least `bytes` large where it is: its address and contents stay. `bytes` less than it has only
+  /// changes what counts as requested. Errors: out_of_memory, also if another block lies behind it (allocate anew, copy
+  /// and free then); foreign_pointer, wrong_device, double_free, shut_down, device_lost, driver_error,
+  /// out_of_host_memory; then nothing has changed. Order: the new bytes belong to the block's stream. Threads: the
+  /// block must not be freed meanwhile. Cost: tens of nanoseconds if what lies behind it is cached, else driver calls.
+  status try_extend(void* block, std::size_t bytes) noexcept;
 
   /// Gives cached device memory back to the driver until at most `keep_bytes` are reserved, or nothing cached is left.
   /// Returns the bytes given back. Cost: waits for the device's work; driver calls.

@@ -22,7 +22,8 @@
   X(library_not_found, 14, "the cuBLAS library could not be loaded, or it lacks a function")              \
   X(library_error, 15, "a cuBLAS call failed")                                                            \
   X(busy, 16, "the object is in use and cannot be changed now")                                           \
-  X(corrupted, 17, "terrazzo's books contradict each other: a defect in terrazzo or memory overwritten")
+  X(corrupted, 17, "terrazzo's books contradict each other: a defect in terrazzo or memory overwritten")   \
+  X(device_lost, 18, "the device failed before in a way that only a new process ends")
 /* clang-format on */
 
 #endif

@@ -96,6 +96,12 @@ TERRAZZO_API terrazzo_status_t terrazzo_allocator_allocate(terrazzo_allocator_t*
 TERRAZZO_API terrazzo_status_t terrazzo_allocator_deallocate(terrazzo_allocator_t* allocator,
                                                              void* block) TERRAZZO_NOEXCEPT;
 
+/* Makes a live block at least `bytes` large where it is: its address and contents stay. Errors: out_of_memory, also if
+ * another block lies behind it; foreign_pointer, wrong_device, double_free, shut_down, device_lost, driver_error; then
+ * nothing has changed. The block must not be freed meanwhile. */
+TERRAZZO_API terrazzo_status_t terrazzo_allocator_extend(terrazzo_allocator_t* allocator, void* block,
+                                                         size_t bytes) TERRAZZO_NOEXCEPT;
+
 /* Gives cached device memory back to the driver until at most `keep_bytes` are reserved, or nothing cached is left.
  * `given_back` receives the bytes given back; it may be null. Cost: waits for the device's work; driver calls. */
 TERRAZZO_API terrazzo_status_t terrazzo_allocator_trim(terrazzo_allocator_t* allocator, size_t keep_bytes,

@@ -95,6 +95,10 @@ terrazzo_status_t terrazzo_allocator_deallocate(terrazzo_allocator_t* allocator,
   return with(allocator, __func__, [&](terrazzo::allocator& self) { return self.try_deallocate(block); });
 }
 
+terrazzo_status_t terrazzo_allocator_extend(terrazzo_allocator_t* allocator, void* block, size_t bytes) noexcept {
+  return with(allocator, __func__, [&](terrazzo::allocator& self) { return self.try_extend(block, bytes); });
+}
+
 terrazzo_status_t terrazzo_allocator_trim(terrazzo_allocator_t* allocator, size_t keep_bytes,
                                           size_t* given_back) noexcept {
   return with(allocator, __func__, [&](terrazzo::allocator& self) {

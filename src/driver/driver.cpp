@@ -126,23 +126,73 @@ primary_context::state::~state() {
   if (context != nullptr && !leaked) api->call_twice(api->functions().cuDevicePrimaryCtxRelease_v2, device);
 }
 
-context_scope::context_scope(const primary_context& context) noexcept : context_(context) {
+namespace {
+
+/// Tells whether an error stays: every later call in the context fails with it. Source: the comments of cuda.h's
+/// CUresult, "the context cannot be used" and "the process must be terminated and relaunched".
+bool is_sticky(CUresult code) noexcept {
+  switch (code) {
+    case CUDA_ERROR_DEINITIALIZED:
+    case CUDA_ERROR_ECC_UNCORRECTABLE:
+    case CUDA_ERROR_NVLINK_UNCORRECTABLE:
+    case CUDA_ERROR_ILLEGAL_ADDRESS:
+    case CUDA_ERROR_LAUNCH_TIMEOUT:
+    case CUDA_ERROR_CONTEXT_IS_DESTROYED:
+    case CUDA_ERROR_ASSERT:
+    case CUDA_ERROR_HARDWARE_STACK_ERROR:
+    case CUDA_ERROR_ILLEGAL_INSTRUCTION:
+    case CUDA_ERROR_MISALIGNED_ADDRESS:
+    case CUDA_ERROR_INVALID_ADDRESS_SPACE:
+    case CUDA_ERROR_INVALID_PC:
+    case CUDA_ERROR_LAUNCH_FAILED:
+      return true;
+    default:
+      return false;
+  }
+}
+
+}  // namespace
+
+status primary_context::fail_call(const char* function, CUresult result, std::string_view purpose) const noexcept {
+  if (is_sticky(result)) state_->lost_by.store(result, std::memory_order_relaxed);
+  return api().fail_call(function, result, purpose);
+}
+
+status primary_context::refuse_if_lost() const noexcept {
+  const CUresult code = state_->lost_by.load(std::memory_order_relaxed);
+  if (code == CUDA_SUCCESS) return status::ok;
+  const char* name = nullptr;
+  if (api().functions().cuGetErrorName(code, &name) != CUDA_SUCCESS || name == nullptr) name = "unknown CUresult";
+  return fail(
+      status::device_lost,
+      "device {} was lost to the program by {} ({}): no call in its context succeeds any more. Find what caused "
+      "it (compute-sanitizer shows where), and start the process anew",
+      device(), name, static_cast<int>(code));
+}
+
+context_scope::context_scope(const primary_context& context, capture_mode mode) noexcept : context_(context) {
+  result_ = context.refuse_if_lost();
+  if (result_ != status::ok) return;
   const driver& api = context.api();
-  const CUresult code = api.call(api.functions().cuCtxPushCurrent_v2, context.context());
+  CUcontext current = nullptr;
+  CUresult code = api.call(api.functions().cuCtxGetCurrent, &current);
+  if (code == CUDA_SUCCESS && current != context.context()) {
+    code = api.call(api.functions().cuCtxPushCurrent_v2, context.context());
+    pushed_ = code == CUDA_SUCCESS;
+  }
   if (code != CUDA_SUCCESS) {
-    result_ = api.fail_call("cuCtxPushCurrent", code, "making the device's primary context current");
+    result_ = context.fail_call("cuCtxPushCurrent", code, "making the device's primary context current");
     return;
   }
-  pushed_ = true;
-  api.call(api.functions().cuThreadExchangeStreamCaptureMode, &previous_mode_);
+  relaxed_ = mode == capture_mode::relaxed &&
+             api.call(api.functions().cuThreadExchangeStreamCaptureMode, &previous_mode_) == CUDA_SUCCESS;
 }
 
 context_scope::~context_scope() {
-  if (!pushed_) return;
   const driver& api = context_.api();
-  api.call(api.functions().cuThreadExchangeStreamCaptureMode, &previous_mode_);
+  if (relaxed_) api.call_twice(api.functions().cuThreadExchangeStreamCaptureMode, &previous_mode_);
   CUcontext popped = nullptr;
-  api.call_twice(api.functions().cuCtxPopCurrent_v2, &popped);
+  if (pushed_) api.call_twice(api.functions().cuCtxPopCurrent_v2, &popped);
 }
 
 }  // namespace terrazzo::detail

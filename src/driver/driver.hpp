@@ -101,6 +101,11 @@ class primary_context {
   [[nodiscard]] CUdevice device_handle() const noexcept { return state_->device; }
   [[nodiscard]] CUcontext context() const noexcept { return state_->context; }
 
+  /// As `driver::fail_call`; and notes an error after which no call in this context can succeed, such as an illegal
+  /// address in a kernel: from then on `refuse_if_lost` says so, instead of calls that would fail one after the other.
+  status fail_call(const char* function, CUresult result, std::string_view purpose) const noexcept;
+  [[nodiscard]] status refuse_if_lost() const noexcept;
+
   /// Leaves the context retained for the rest of the process: at process exit the driver may be gone before us.
   void leak() noexcept { state_->leaked = true; }
 
@@ -112,15 +117,21 @@ class primary_context {
     CUdevice device = 0;
     CUcontext context = nullptr;
     bool leaked = false;
+    std::atomic<CUresult> lost_by{CUDA_SUCCESS};
   };
   std::shared_ptr<state> state_;
 };
 
-/// Makes a context current for a scope, and puts back what was current before, none included. The thread's
-/// stream-capture mode is relaxed meanwhile, so that what we do harms no capture of another thread.
+/// What a scope does with the thread's stream-capture mode.
+enum class capture_mode {
+  relaxed,  ///< what is called there harms no capture of another thread
+  as_is,    ///< only calls are made that a capture allows
+};
+
+/// Makes a context current for a scope, if it is not, and puts back what was current before, none included.
 class context_scope {
  public:
-  explicit context_scope(const primary_context& context) noexcept;
+  explicit context_scope(const primary_context& context, capture_mode mode = capture_mode::relaxed) noexcept;
   ~context_scope();
   context_scope(const context_scope&) = delete;
   context_scope& operator=(const context_scope&) = delete;
@@ -130,6 +141,7 @@ class context_scope {
   const primary_context& context_;
   CUstreamCaptureMode previous_mode_ = CU_STREAM_CAPTURE_MODE_RELAXED;
   bool pushed_ = false;
+  bool relaxed_ = false;
   status result_ = status::ok;
 };
 

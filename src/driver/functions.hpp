@@ -26,8 +26,15 @@
   X(cuMemGetInfo_v2, 3020, needed)                              \
   X(cuMemAlloc_v2, 3020, needed)                                \
   X(cuMemFree_v2, 3020, needed)                                 \
+  X(cuStreamCreate, 2000, needed)                               \
+  X(cuStreamDestroy_v2, 4000, needed)                           \
   X(cuStreamSynchronize, 2000, needed)                          \
   X(cuThreadExchangeStreamCaptureMode, 10010, needed)           \
+  X(cuStreamIsCapturing, 10000, needed)                         \
+  X(cuEventCreate, 2000, needed)                                \
+  X(cuEventDestroy_v2, 4000, needed)                            \
+  X(cuEventQuery, 2000, needed)                                 \
+  X(cuEventRecord, 2000, needed)                                \
   X(cuDeviceGetUuid_v2, 11040, identity)                        \
   X(cuMemGetAllocationGranularity, 10020, virtual_memory)       \
   X(cuMemAddressReserve, 10020, virtual_memory)                 \

@@ -12,6 +12,7 @@ bool moves_and_frees() {
   void* block = first.allocate(5000);
   terrazzo::abi::allocator second(std::move(first));
   if (first.handle() != nullptr || second.requested_bytes(block) != 5000) return false;
+  if (!second.try_extend(block, 5001) || second.requested_bytes(block) != 5001) return false;
   first = std::move(second);
   first.deallocate(block);
   first.validate();

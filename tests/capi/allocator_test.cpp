@@ -37,7 +37,7 @@ TEST_CASE("capi: statuses have the numbers and names of the table") {
   CHECK(std::string(terrazzo_status_sentence(number)) == sentence);
   TERRAZZO_STATUS_CODES(TERRAZZO_CHECK_STATUS)
 #undef TERRAZZO_CHECK_STATUS
-  CHECK(count == 18);
+  CHECK(count == 19);
   CHECK(std::string(terrazzo_status_name(12345)) == "unknown");
   CHECK(terrazzo_status_sentence(-1) != nullptr);
 }
@@ -68,6 +68,7 @@ TEST_CASE("capi: a null argument is refused by its name") {
       {terrazzo_allocator_config(none, nullptr, 0, &bytes), message(), "terrazzo_allocator_config: allocator is null"},
       {terrazzo_allocator_config(open.allocator, nullptr, 1, &bytes), message(),
        "terrazzo_allocator_config: text is null"},
+      {terrazzo_allocator_extend(none, &block, 1), message(), "terrazzo_allocator_extend: allocator is null"},
       {terrazzo_allocator_requested_bytes(none, &block, &bytes), message(),
        "terrazzo_allocator_requested_bytes: allocator is null"},
       {terrazzo_allocator_requested_bytes(open.allocator, &block, nullptr), message(),
@@ -172,10 +173,15 @@ TEST_CASE("capi: misuse gives a status and changes nothing") {
   CHECK(terrazzo_allocator_deallocate(open.allocator, &local) == terrazzo_status_foreign_pointer);
   std::size_t bytes = 99;
   CHECK(terrazzo_allocator_requested_bytes(open.allocator, &local, &bytes) == terrazzo_status_foreign_pointer);
+  CHECK(terrazzo_allocator_extend(open.allocator, &local, 1) == terrazzo_status_foreign_pointer);
   CHECK(bytes == 99);
 
   CHECK(terrazzo_allocator_requested_bytes(open.allocator, block, &bytes) == terrazzo_status_ok);
   CHECK(bytes == 4096);
+  CHECK(terrazzo_allocator_extend(open.allocator, block, 4097) == terrazzo_status_out_of_memory);  // a small block
+  CHECK(terrazzo_allocator_extend(open.allocator, block, 4000) == terrazzo_status_ok);
+  CHECK(terrazzo_allocator_requested_bytes(open.allocator, block, &bytes) == terrazzo_status_ok);
+  CHECK(bytes == 4000);
   CHECK(terrazzo_allocator_validate(open.allocator) == terrazzo_status_ok);
   CHECK(terrazzo_allocator_deallocate(open.allocator, block) == terrazzo_status_ok);
 }
