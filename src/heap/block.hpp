@@ -3,6 +3,8 @@
 // States, and the lock that guards a block in that state:
 //   free       nobody's, mapped, in the free index of `user`       the source's lock
 //   unmapped   free addresses without memory behind them           the source's lock
+//   shadow     addresses whose memory a block at other            the source's lock
+//              addresses has: an edge that is shared
 //   busy       taken out of its index by a thread that is about    the source's lock, by the thread that set it
 //              to map, unmap or hand out
 //   mapping    likewise, but without memory behind it yet          the source's lock, by the thread that set it
@@ -31,12 +33,13 @@ struct slab;
 
 inline constexpr std::size_t block_alignment = min_block_bytes;
 
-enum class block_state : std::uint8_t { free, unmapped, busy, mapping, allocated, cut_up, remote, front };
+enum class block_state : std::uint8_t { free, unmapped, shadow, busy, mapping, allocated, cut_up, remote, front };
 
 struct block {
   std::atomic<std::uintptr_t> address{0};
   std::size_t bytes = 0;
   std::atomic<block_state> state{block_state::busy};
+  bool shares_edges = false;  ///< begins or ends in a chunk that is mapped elsewhere too; guarded as the state is
   /// The stream that holds the block, or used it last; null: no stream's work can still touch it.
   std::atomic<stream_heap*> user{nullptr};
   std::size_t requested_bytes = 0;
@@ -84,6 +87,7 @@ inline void split_block(block& piece, std::size_t bytes, block& rest) noexcept {
   rest.stamp = piece.stamp;
   rest.requested_bytes = 0;
   rest.slab_on_top = nullptr;
+  rest.shares_edges = false;
   rest.home = piece.home;
   rest.prev = &piece;
   rest.next = piece.next;

@@ -9,6 +9,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <utility>
 
 #include "base/bits.hpp"
 #include "heap/block.hpp"
@@ -65,6 +66,24 @@ class free_index {
     *place = low != nullptr ? low : high;
     gone.left = gone.right = nullptr;
     --count_;
+  }
+
+  /// Takes all blocks out; returns them as a list, linked by `right`, the smallest first.
+  [[nodiscard]] block* take_all() noexcept {
+    // Day, Stout and Warren's way: left children are rotated up until the tree is a list.
+    block** place = &root_;
+    while (*place != nullptr) {
+      block* node = *place;
+      if (block* low = node->left) {
+        node->left = low->right;
+        low->right = node;
+        *place = low;
+      } else {
+        place = &node->right;
+      }
+    }
+    count_ = 0;
+    return std::exchange(root_, nullptr);
   }
 
   /// Finds the smallest block that holds `bytes` at an address that is a multiple of `alignment`; null if none does.

@@ -86,6 +86,11 @@ struct slab {
   }
 
   /// REQUIRES: the block is allocated.
+  void set_requested(std::uint32_t index, std::size_t requested_bytes) noexcept {
+    records[index].store(allocated_flag | static_cast<std::uint32_t>(requested_bytes), std::memory_order_relaxed);
+  }
+
+  /// REQUIRES: the block is allocated.
   void put(std::uint32_t index) noexcept {
     records[index].store(first_free, std::memory_order_relaxed);
     first_free = static_cast<std::uint16_t>(index);

@@ -1,25 +1,21 @@
 #include "memory/chunk_store.hpp"
 
-#include <algorithm>
-
 #include "base/failure.hpp"
 
 namespace terrazzo::detail {
 
-status chunk_store::take(std::size_t count, std::vector<chunk_handle>& chunks) {
+status chunk_store::make(std::size_t count) noexcept {
   try {
-    chunks.reserve(chunks.size() + count);
+    spares_.reserve(spares_.size() + count);
   } catch (const std::bad_alloc&) {
     return fail(status::out_of_host_memory, "no host memory to list {} chunks", count);
   }
-  const std::size_t from_spares = std::min(count, spares_.size());
-  if (from_spares < count) {
-    const status result = memory_.create_chunks(count - from_spares, chunks);
-    if (result != status::ok) return result;
-  }
-  chunks.insert(chunks.end(), spares_.end() - static_cast<std::ptrdiff_t>(from_spares), spares_.end());
-  spares_.resize(spares_.size() - from_spares);
-  return status::ok;
+  return memory_.create_chunks(count, spares_);
+}
+
+void chunk_store::take(std::size_t count, std::vector<chunk_handle>& chunks) noexcept {
+  chunks.insert(chunks.end(), spares_.end() - static_cast<std::ptrdiff_t>(count), spares_.end());
+  spares_.resize(spares_.size() - count);
 }
 
 void chunk_store::put(const std::vector<chunk_handle>& chunks) noexcept {

@@ -21,9 +21,12 @@ class chunk_store {
 
   [[nodiscard]] std::size_t spare_count() const noexcept { return spares_.size(); }
 
-  /// Appends `count` chunks, spare ones first, then new ones, all or none. Errors: out_of_memory, driver_error,
-  /// out_of_host_memory.
-  [[nodiscard]] status take(std::size_t count, std::vector<chunk_handle>& chunks);
+  /// Makes `count` more spare chunks. On failure those that could be made are there. Errors: out_of_memory,
+  /// driver_error, out_of_host_memory.
+  [[nodiscard]] status make(std::size_t count) noexcept;
+
+  /// Appends `count` spare chunks. REQUIRES: there are as many; room for them in `chunks`.
+  void take(std::size_t count, std::vector<chunk_handle>& chunks) noexcept;
 
   /// Keeps chunks as spare ones. Chunks that the books cannot hold for lack of host memory go back to the driver.
   void put(const std::vector<chunk_handle>& chunks) noexcept;

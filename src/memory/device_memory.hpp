@@ -29,8 +29,8 @@ class device_memory {
   device_memory(const device_memory&) = delete;
   device_memory& operator=(const device_memory&) = delete;
 
-  /// Asks the device for its size and tries virtual memory management with one real mapping; an attribute alone is not
-  /// believed. Errors: driver_error, out_of_memory.
+  /// Asks the device for its size and tries virtual memory management with one chunk, mapped at two addresses; an
+  /// attribute alone is not believed. Errors: driver_error, out_of_memory.
   [[nodiscard]] status open(const primary_context& context);
 
   [[nodiscard]] const primary_context& context() const noexcept { return context_; }
@@ -38,6 +38,8 @@ class device_memory {
   [[nodiscard]] bool has_virtual_memory() const noexcept { return virtual_memory_; }
   /// Says why virtual memory management is off; empty if it is on.
   [[nodiscard]] const std::string& virtual_memory_reason() const noexcept { return virtual_memory_reason_; }
+  /// Tells whether a chunk can be mapped at two addresses at once.
+  [[nodiscard]] bool has_aliases() const noexcept { return aliases_; }
   /// The driver's unit of mapping; 0 if it could not be asked.
   [[nodiscard]] std::size_t granularity_bytes() const noexcept { return granularity_bytes_; }
   /// A multiple of the driver's granularity, and at least 2 MiB.
@@ -61,7 +63,8 @@ class device_memory {
   [[nodiscard]] status allocate_plain(std::size_t bytes, std::uintptr_t& address) noexcept;
   status free_plain(std::uintptr_t address, std::size_t bytes) noexcept;
 
-  /// Creates `count` chunks, all or none, and appends them. REQUIRES: room for them in `chunks`. Errors as above.
+  /// Creates `count` chunks and appends them. On failure those that could be made are appended too. REQUIRES: room for
+  /// them in `chunks`. Errors as above.
   [[nodiscard]] status create_chunks(std::size_t count, std::vector<chunk_handle>& chunks) noexcept;
   status release_chunk(chunk_handle chunk) noexcept;
 
@@ -74,7 +77,9 @@ class device_memory {
 
  private:
   [[nodiscard]] status try_virtual_memory() noexcept;
-  [[nodiscard]] status admit(std::size_t bytes) noexcept;
+  /// Counts `count` pieces as held, or as many as limit and headroom allow; `admitted` says how many. Fails with
+  /// out_of_memory if that is not all.
+  status admit(std::size_t count, std::size_t piece_bytes, std::size_t& admitted) noexcept;
   void dismiss(std::size_t bytes) noexcept { held_bytes_.fetch_sub(bytes, std::memory_order_relaxed); }
   [[nodiscard]] CUmemAllocationProp chunk_properties() const noexcept;
   [[nodiscard]] const driver& api() const noexcept { return context_.api(); }
@@ -84,6 +89,7 @@ class device_memory {
   std::size_t granularity_bytes_ = 0;
   std::size_t chunk_bytes_ = 0;
   bool virtual_memory_ = false;
+  bool aliases_ = false;
   std::string virtual_memory_reason_;
   std::atomic<std::size_t> held_bytes_{0};
   std::atomic<std::size_t> held_peak_{0};

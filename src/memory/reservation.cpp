@@ -22,6 +22,7 @@ status reservation::open(std::size_t bytes, std::size_t least_bytes) {
   try {
     chunks_.resize(bytes / unit);
     mapped_.resize(bytes / unit);
+    alias_.resize(bytes / unit);
   } catch (const std::bad_alloc&) {
     memory_.unreserve(made, bytes);
     return fail(status::out_of_host_memory, "no host memory for the books of a reservation of {} bytes", bytes);
@@ -35,7 +36,7 @@ reservation::~reservation() {
   if (bytes_ == 0) return;
   for (std::size_t place = 0; place < mapped_.size(); ++place) {
     if (!mapped_[place]) continue;
-    if (memory_.unmap(address_ + place * memory_.chunk_bytes(), memory_.chunk_bytes()) == status::ok)
+    if (memory_.unmap(address_ + place * memory_.chunk_bytes(), memory_.chunk_bytes()) == status::ok && !alias_[place])
       memory_.release_chunk(chunks_[place]);
   }
   memory_.unreserve(address_, bytes_);
@@ -61,8 +62,8 @@ status reservation::unmap(std::size_t first_place, std::size_t count, std::vecto
   const status result = memory_.unmap(address_ + first_place * unit, count * unit);
   if (result != status::ok) return result;
   for (std::size_t i = 0; i < count; ++i) {
-    chunks.push_back(chunks_[first_place + i]);
-    mapped_[first_place + i] = false;
+    if (!alias_[first_place + i]) chunks.push_back(chunks_[first_place + i]);
+    mapped_[first_place + i] = alias_[first_place + i] = false;
   }
   mapped_count_ -= count;
   return status::ok;

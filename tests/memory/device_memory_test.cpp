@@ -133,27 +133,42 @@ TEST_CASE("device_memory: a full device is out of memory and other failures are 
   CHECK(on.memory.allocate_plain(mib, segment) == status::driver_error);
   CHECK(std::string(last_error_message()).find("cuMemAlloc") != std::string::npos);
   CHECK(on.memory.held_bytes() == 0);
-  CHECK(on.memory.held_peak_bytes() == 0);
+  CHECK(on.memory.held_peak_bytes() == 6 * mib);  // the chunks that could be created
   CHECK(on.gpu.count("used_bytes") == 0);
 }
 
-TEST_CASE("device_memory: chunks are created all or none wherever it fails") {
+TEST_CASE("device_memory: what could be created before a failure is there and counted") {
   for (std::uint64_t k = 1; k <= 5; ++k) {
     CAPTURE(k);
     memory_session on("memory=64MiB");
     std::vector<chunk_handle> chunks = on.create(2);
-    const std::vector<chunk_handle> before = chunks;
-    chunks.reserve(7);
+    chunks.reserve(12);
     on.gpu.fail("cuMemCreate", k, CUDA_ERROR_UNKNOWN);
     CHECK(on.memory.create_chunks(5, chunks) == status::driver_error);
-    CHECK(chunks == before);
-    CHECK(on.memory.held_bytes() == 4 * mib);
-    CHECK(on.gpu.count("chunks") == 2);
+    CHECK(chunks.size() == 2 + k - 1);
+    CHECK(on.memory.held_bytes() == chunks.size() * 2 * mib);
+    CHECK(on.gpu.count("chunks") == chunks.size());
     CHECK(on.memory.create_chunks(5, chunks) == status::ok);
-    CHECK(chunks.size() == 7);
+    CHECK(chunks.size() == 2 + k - 1 + 5);
+    CHECK(on.memory.held_peak_bytes() == on.memory.held_bytes());
     CHECK(on.counts_agree());
     on.release(chunks);
   }
+}
+
+TEST_CASE("device_memory: limit and headroom let through as many chunks as fit") {
+  memory_session on("memory=64MiB");
+  std::vector<chunk_handle> chunks;
+  chunks.reserve(32);
+  on.memory.set_limit(7 * mib);
+  CHECK(on.memory.create_chunks(5, chunks) == status::out_of_memory);
+  CHECK(chunks.size() == 3);
+  on.memory.set_limit(64 * mib);
+  on.memory.set_headroom(51 * mib);
+  CHECK(on.memory.create_chunks(5, chunks) == status::out_of_memory);
+  CHECK(chunks.size() == 6);
+  CHECK(on.counts_agree());
+  on.release(chunks);
 }
 
 TEST_CASE("device_memory: chunks are mapped all or none wherever it fails") {

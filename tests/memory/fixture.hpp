@@ -33,7 +33,9 @@ struct memory_session {
     std::vector<chunk_handle> chunks;
     chunks.reserve(count);
     last = memory.create_chunks(count, chunks);
-    return chunks;
+    if (last == status::ok) return chunks;
+    release(chunks);
+    return {};
   }
   void release(const std::vector<chunk_handle>& chunks) {
     for (const chunk_handle chunk : chunks) CHECK(memory.release_chunk(chunk) == status::ok);
