@@ -42,6 +42,8 @@ std::size_t allocator::trim(std::size_t keep_bytes) {
   return given_back;
 }
 
+status allocator::try_extend(void* block, std::size_t bytes) noexcept { return implementation_->extend(block, bytes); }
+
 void allocator::set_settings(const config& settings) { throw_on_failure(implementation_->set_settings(settings)); }
 void allocator::set_limit(std::size_t bytes) { implementation_->set_limit(bytes); }
 void allocator::set_headroom(std::size_t bytes) { implementation_->set_headroom(bytes); }

@@ -28,7 +28,7 @@ block* block_source::take_locked(stream_heap& heap, std::size_t bytes, std::size
   if (found == nullptr || (idle != nullptr && idle->bytes < own->bytes)) found = idle;
   if (found == nullptr || !blocks_.ensure(2)) return nullptr;
 
-  index_for(*found).remove(*found);
+  delist(*found);
   const std::uintptr_t at = round_up(found->begin(), alignment);
   return &cut(*found, at, bytes, rules_.cuts(bytes, found->end() - at - bytes, pool), heap);
 }
@@ -52,6 +52,17 @@ block& block_source::cut(block& from, std::uintptr_t at, std::size_t bytes, bool
   return *piece;
 }
 
+bool block_source::extend_cached(stream_heap& heap, block& live, std::size_t bytes) noexcept {
+  const std::lock_guard guard(lock_);
+  block* const next = live.next;
+  const std::size_t more = bytes - live.bytes;
+  if (next == nullptr || !is_usable(*next, heap) || next->bytes < more || !blocks_.ensure(1)) return false;
+  delist(*next);
+  (void)cut(*next, next->begin(), more, rules_.cuts(bytes, next->bytes - more, live.home->pool), heap);
+  blocks_.put(*absorb_next(live));
+  return true;
+}
+
 void block_source::give(block& freed) noexcept {
   const std::lock_guard guard(lock_);
   give_locked(freed);
@@ -68,48 +79,100 @@ void block_source::give_locked(block& freed) noexcept {
   if (freed.slab_on_top != nullptr) freed.slab_on_top = nullptr;  // its heap has marked the addresses as a freed slab's
   else address_map::set_freed_block(freed.begin());
   freed.stamp = ++clock_;
-  insert(freed);
+  if (!freed.shares_edges || return_edges(freed)) insert(freed);
 }
 
+// An idle neighbour becomes its stream's who frees beside it: whoever asks next from there needs both in one piece more
+// than others need the idle one now, and they get it back with the next mark.
 void block_source::insert(block& freed) noexcept {
-  const auto joins = [&](const block* neighbour) {
-    return neighbour != nullptr && neighbour->in_state(block_state::free) &&
-           neighbour->last_user() == freed.last_user();
+  stream_heap* const user = freed.last_user();
+  const auto absorbs = [&](const block* neighbour) {
+    if (neighbour == nullptr || !neighbour->in_state(block_state::free)) return false;
+    if (neighbour->last_user() == user) return true;
+    if (neighbour->last_user() != nullptr) return false;
+    user->count_unmarked(neighbour->bytes);
+    return true;
   };
   block* merged = &freed;
   merged->set_state(block_state::free);
-  if (joins(merged->next)) {
-    index_for(*merged->next).remove(*merged->next);
+  // More than one on a side: behind an idle neighbour there may be another of this stream's.
+  while (absorbs(merged->next)) {
+    delist(*merged->next);
     blocks_.put(*absorb_next(*merged));
   }
-  if (joins(merged->prev)) {
+  while (absorbs(merged->prev)) {
     merged = merged->prev;
-    index_for(*merged).remove(*merged);
+    delist(*merged);
     blocks_.put(*absorb_next(*merged));
+    merged->set_user(user);
   }
-  index_for(*merged).insert(*merged);
+  enlist(*merged);
 }
 
-std::uint64_t block_source::begin_wait() noexcept {
+void block_source::enlist(block& one) noexcept {
+  index_for(one).insert(one);
+  free_bytes_ += one.bytes;
+}
+
+void block_source::delist(block& one) noexcept {
+  index_for(one).remove(one);
+  free_bytes_ -= one.bytes;
+}
+
+bool block_source::is_finished(const block& one) noexcept {
+  return one.last_user() == nullptr || one.stamp <= one.last_user()->finished;
+}
+
+void block_source::add_heap(stream_heap& added) {
+  const std::lock_guard guard(lock_);
+  heaps_.push_back(&added);
+}
+
+std::uint64_t block_source::stamp() const noexcept {
   const std::lock_guard guard(lock_);
   return clock_;
 }
 
 void block_source::finish_wait(std::uint64_t covered) noexcept {
   const std::lock_guard guard(lock_);
-  finished_ = std::max(finished_, covered);
+  for (stream_heap* each : heaps_) {
+    each->finished = std::max(each->finished, covered);
+    on_finished(*each);
+  }
 }
 
-void block_source::make_finished_idle() noexcept {
-  for (segment* each : segments_) {
-    for (block* one = each->first; one != nullptr; one = one->next) {
-      if (!one->in_state(block_state::free) || one->last_user() == nullptr || !is_finished(*one)) continue;
-      index_for(*one).remove(*one);
-      one->set_user(nullptr);
-      block* before = one->prev;
+void block_source::ask_marks() noexcept {
+  newest_marker_.store(nullptr, std::memory_order_relaxed);
+  for (std::size_t i = 0;; ++i) {
+    stream_heap* heap = nullptr;
+    {
+      const std::lock_guard guard(lock_);  // others may add heaps meanwhile
+      if (i == heaps_.size()) return;
+      heap = heaps_[i];
+    }
+    std::uint64_t reached = 0;
+    if (!heap->marks.ask(reached)) continue;
+    const std::lock_guard guard(lock_);
+    if (heap->finished >= reached) continue;
+    heap->finished = reached;
+    on_finished(*heap);
+  }
+}
+
+void block_source::make_finished_idle(stream_heap& heap) noexcept {
+  for (free_index& index : heap.runs) {
+    // All out first: what is put back merges with its neighbours, which must not be in a list of ours then.
+    block* all = index.take_all();
+    for (block* one = all; one != nullptr; one = one->right) {
+      free_bytes_ -= one->bytes;
+      one->set_state(block_state::busy);
+    }
+    for (block* one = all; one != nullptr;) {
+      block* const next = one->right;
+      one->right = nullptr;
+      if (is_finished(*one)) one->set_user(nullptr);
       insert(*one);
-      // `insert` may have merged it into the block before, whose descriptor then stands for both.
-      if (before != nullptr && before->next != one) one = before;
+      one = next;
     }
   }
 }
@@ -140,6 +203,7 @@ void block_source::abandon() noexcept {
     address_map::forget(each->address, each->bytes);
   }
   segments_.clear();
+  free_bytes_ = 0;
   for (free_index& each : idle_) each = free_index();
 }
 
@@ -159,6 +223,7 @@ std::size_t block_source::segment_count() const noexcept {
 const char* block_source::validate() const {
   const std::lock_guard guard(lock_);
   std::size_t free_count = 0;
+  std::size_t bytes_of_free = 0;
   std::vector<const free_index*> indexes{&idle_[0], &idle_[1]};
   for (const segment* each : segments_) {
     std::uintptr_t at = each->address;
@@ -176,6 +241,7 @@ const char* block_source::validate() const {
       if (one->in_state(block_state::cut_up) && entry.as_slab() != one->slab_on_top) return "address_map.entry";
       if (free) {
         ++free_count;
+        bytes_of_free += one->bytes;
         const free_index& index = const_cast<block_source*>(this)->index_for(*one);
         if (std::find(indexes.begin(), indexes.end(), &index) == indexes.end()) indexes.push_back(&index);
         const block* first_fit = index.best_fit(one->bytes, block_alignment);
@@ -190,6 +256,8 @@ const char* block_source::validate() const {
     if (const char* broken = index->validate()) return broken;
     indexed_count += index->count();
   }
+  if (const char* broken = validate_own()) return broken;
+  if (bytes_of_free != free_bytes_) return "source.free_bytes";
   return indexed_count == free_count ? nullptr : "block.indexed";
 }
 

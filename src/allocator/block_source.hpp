@@ -15,9 +15,9 @@
 // nobody's driver.
 //
 // Stream order: a free block knows the stream that used it last, its `user`. That stream may take it at once. Others
-// may only once the user's work has finished, as a wait for the device shows, and the user has been taken away: then the
-// block is idle. The range does so at once. Plain segments leave a stream what is its own for as long as they can, since
-// a segment that several streams have cut cannot be given back.
+// may only once the user's work has finished, as a mark in its stream (marks.hpp) or a wait for the device shows, and the
+// user has been taken away: then the block is idle. The range does so at once. Plain segments leave a stream what is its
+// own for as long as they can, since a segment that several streams have cut cannot be given back.
 //
 // This file: the free blocks of a source, and how they are cut and merged. Both sources differ only in rules and in
 // where new segments come from.
@@ -26,6 +26,7 @@
 // own) exactly if it is free.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
@@ -39,6 +40,7 @@
 #include "heap/object_pool.hpp"
 #include "heap/slab.hpp"
 #include "memory/device_memory.hpp"
+#include "terrazzo/config.hpp"
 
 namespace terrazzo::detail {
 
@@ -88,12 +90,38 @@ class block_source {
   [[nodiscard]] virtual status grow(stream_heap& heap, std::size_t bytes, std::size_t alignment, bool last_try,
                                     block*& found) = 0;
 
-  /// Tells what a wait for the device that begins now will have covered; hand it to `finish_wait` afterwards.
-  [[nodiscard]] std::uint64_t begin_wait() noexcept;
-  /// Notes that whatever was given before `covered` is finished.
-  virtual void finish_wait(std::uint64_t covered) noexcept;
+  /// Changes the rules for what is taken from now on. REQUIRES: growth is held.
+  virtual void set_rules(const config& settings) noexcept = 0;
 
-  /// Makes idle memory available for a request of `bytes` that could not be had, in another place or from the driver.
+  /// Makes a heap known whose blocks come from here. REQUIRES: the lock of the heaps is held.
+  void add_heap(stream_heap& added);
+
+  /// Makes a live block longer, in place: by free memory behind it, else by memory that is brought there. On failure
+  /// it is as it was. Driver calls; REQUIRES: growth is held. Errors: out_of_memory, also if something lies behind it;
+  /// driver_error, out_of_host_memory.
+  [[nodiscard]] virtual status extend(stream_heap& heap, block& live, std::size_t bytes) = 0;
+  /// Does so by free memory alone, without a driver call; false if there is none. REQUIRES: the heap's lock is held.
+  [[nodiscard]] bool extend_cached(stream_heap& heap, block& live, std::size_t bytes) noexcept;
+
+  /// Tells the stamp of what was given last: what a wait that begins now, or a mark that is set now, will have covered.
+  [[nodiscard]] std::uint64_t stamp() const noexcept;
+  /// Notes that whatever was given up to a stamp is finished, after a wait for the device.
+  void finish_wait(std::uint64_t covered) noexcept;
+  /// Asks the marks of all streams how far they have come. Driver calls, one or two a stream that has set marks;
+  /// REQUIRES: growth is held.
+  void ask_marks() noexcept;
+  /// Counts the heaps that take part in sharing; returns how many do now.
+  std::size_t add_sharer() noexcept { return sharer_count_.fetch_add(1, std::memory_order_relaxed) + 1; }
+  [[nodiscard]] std::size_t sharer_count() const noexcept { return sharer_count_.load(std::memory_order_relaxed); }
+
+  /// Notes that a heap has set a mark; tells whether another has since all were asked.
+  void note_mark(const stream_heap& marker) noexcept { newest_marker_.store(&marker, std::memory_order_relaxed); }
+  [[nodiscard]] bool has_news(const stream_heap& asking) const noexcept {
+    const stream_heap* marker = newest_marker_.load(std::memory_order_relaxed);
+    return marker != nullptr && marker != &asking;
+  }
+
+  /// Makes idle memory available for a request of `bytes` that could not be had, by giving it back to the driver.
   virtual void reclaim(std::size_t bytes) noexcept = 0;
 
   /// Gives idle memory back to the driver until at most `keep_bytes` are held on the device, as far as there is any.
@@ -128,14 +156,27 @@ class block_source {
  protected:
   // REQUIRES for all of these: lock_ is held.
   /// Tells whether no work can still touch a free block.
-  [[nodiscard]] bool is_finished(const block& one) const noexcept {
-    return one.last_user() == nullptr || one.stamp <= finished_;
-  }
-  /// Takes the user of all finished blocks away, so that neighbours become one and every stream may have them.
-  void make_finished_idle() noexcept;
+  [[nodiscard]] static bool is_finished(const block& one) noexcept;
+  /// Takes the user of a heap's finished blocks away, so that neighbours become one and every stream may have them.
+  void make_finished_idle(stream_heap& heap) noexcept;
+  /// Gives back what a freed block has of chunks that are mapped elsewhere; false if that was all of it, and the
+  /// descriptor is gone.
+  [[nodiscard]] virtual bool return_edges(block&) noexcept { return true; }
+  /// Hears that more of a heap's work is finished.
+  virtual void on_finished(stream_heap&) noexcept {}
   void give_locked(block& freed) noexcept;
-  [[nodiscard]] free_index& index_for(const block& one) noexcept;
+  /// Puts a free block into its index, unmerged, or takes it out.
+  void enlist(block& one) noexcept;
+  void delist(block& one) noexcept;
+  /// Memory under free blocks. Bytes.
+  [[nodiscard]] std::size_t free_bytes() const noexcept { return free_bytes_; }
+  /// Idle blocks of a pool, in the order of their size.
+  [[nodiscard]] const free_index& idle(block_pool pool) const noexcept { return idle_[static_cast<std::size_t>(pool)]; }
   [[nodiscard]] block* take_locked(stream_heap& heap, std::size_t bytes, std::size_t alignment) noexcept;
+  /// Tells whether a stream may have a block at once.
+  [[nodiscard]] static bool is_usable(const block& one, const stream_heap& heap) noexcept {
+    return one.in_state(block_state::free) && (one.last_user() == nullptr || one.last_user() == &heap);
+  }
   /// Makes `bytes` at `at` inside a block of no index a busy block of `heap`; what is left becomes free, used last by
   /// the block's user.
   [[nodiscard]] block& cut(block& from, std::uintptr_t at, std::size_t bytes, bool keep_rest,
@@ -146,16 +187,22 @@ class block_source {
   void drop_segment(const segment& gone) noexcept;
   /// What the derived source knows of a segment's blocks beyond the common invariants; null if all is well.
   [[nodiscard]] virtual const char* validate_block(const block&) const noexcept { return nullptr; }
+  [[nodiscard]] virtual const char* validate_own() const noexcept { return nullptr; }
 
   device_memory& memory_;
   cutting_rules rules_;  // guarded by lock_; changed by the derived source alone, with growth held
   mutable spin_lock lock_;
   object_pool<block, &block::next> blocks_;
   std::vector<segment*> segments_;
-  std::uint64_t clock_ = 0;     // counts what is given: a block's stamp
-  std::uint64_t finished_ = 0;  // what has a stamp up to this is finished
+  std::vector<stream_heap*> heaps_;
+  std::uint64_t clock_ = 0;  // counts what is given: a block's stamp
 
  private:
+  [[nodiscard]] free_index& index_for(const block& one) noexcept;
+
+  std::atomic<const stream_heap*> newest_marker_{nullptr};  // of the marks that nobody has asked yet
+  std::atomic<std::size_t> sharer_count_{0};
+  std::size_t free_bytes_ = 0;
   object_pool<slab, &slab::next, 64> slabs_;
   free_index idle_[block_pool_count];
 };

@@ -22,14 +22,6 @@ struct cached_heap {
 };
 constinit TERRAZZO_FAST_THREAD_LOCAL cached_heap thread_heap{};
 
-/// What tells streams apart: the handle, but for the per-thread default stream, which is another in each thread.
-std::uint64_t stream_key(stream_handle stream) noexcept {
-  if (stream != CU_STREAM_PER_THREAD) return reinterpret_cast<std::uintptr_t>(one_handle_of(stream));
-  static std::atomic<std::uint64_t> next_thread{1};
-  thread_local const std::uint64_t thread = next_thread.fetch_add(1, std::memory_order_relaxed);
-  return thread << 2 | 2;  // no handle: those are aligned to more than 4
-}
-
 constexpr std::size_t largest_request = std::size_t{1} << 48;
 
 static_assert(allocator::default_alignment == block_alignment);
@@ -79,9 +71,9 @@ status device_allocator::put_in_force(const config& settings) {
 
   const std::lock_guard guard(heaps_mutex_);
   std::unique_ptr<block_source>& source = source_of(kind);
-  if (source == nullptr && expandable) source = std::make_unique<range>(memory_);
+  if (source == nullptr && expandable) source = std::make_unique<range>(memory_, settings);
   else if (source == nullptr) source = std::make_unique<plain_segments>(memory_, settings);
-  else if (!expandable) static_cast<plain_segments&>(*source).set_rules(settings);
+  else source->set_rules(settings);
 
   settings_.store(kept->get(), std::memory_order_release);
   rounds_by_divisions_.store(
@@ -133,10 +125,14 @@ status device_allocator::find_heap(stream_handle stream, stream_heap*& heap) noe
   try {
     const std::lock_guard guard(heaps_mutex_);
     const auto kind = static_cast<std::size_t>(this->kind());
-    stream_heap*& known = heap_by_stream_[kind][stream_key(stream)];
+    const stream_key key = stream_key::of(stream);
+    stream_heap*& known = heap_by_stream_[kind][key];
     if (known == nullptr) {
-      heaps_.push_back(std::make_unique<stream_heap>(*this, *sources_[kind]));
-      known = heaps_.back().get();
+      auto made = std::make_unique<stream_heap>(*this, *sources_[kind], key);
+      heaps_.reserve(heaps_.size() + 1);
+      sources_[kind]->add_heap(*made);
+      known = made.get();
+      heaps_.push_back(std::move(made));
     }
     heap = known;
     thread_heap = {id_.load(std::memory_order_relaxed), stream, heap};
@@ -200,6 +196,9 @@ status device_allocator::allocate_generally(std::size_t bytes, stream_handle str
   request wanted;
   const status made = make_request(bytes, alignment, wanted);
   if (made != status::ok) return made;
+  if (!heap->takes_part()) [[unlikely]]
+    begin_sharing(*heap);
+  if (heap->source().has_news(*heap)) look_at_marks(*heap);
   result = take_cached(*heap, wanted);
   return result != nullptr ? status::ok : allocate_on_miss(*heap, wanted, result);
 }
@@ -235,17 +234,63 @@ status device_allocator::deallocate(void* pointer) noexcept {
   if (!locate(address, found)) [[unlikely]]
     return pointer == nullptr ? status::ok : refuse(address);
   if (found.heap->lock.try_lock()) [[likely]] {
-    const std::lock_guard guard(found.heap->lock, std::adopt_lock);
-    if (found.is_live(address)) [[likely]] {
-      if (found.in != nullptr) found.heap->give_small(*found.in, found.index);
-      else found.heap->give_large(*found.large);
-      return status::ok;
+    bool live = false;
+    bool epoch_over = false;
+    {
+      const std::lock_guard guard(found.heap->lock, std::adopt_lock);
+      live = found.is_live(address);
+      if (live) [[likely]] {
+        if (found.in != nullptr) found.heap->give_small(*found.in, found.index);
+        else found.heap->give_large(*found.large);
+        epoch_over = found.heap->is_epoch_over();
+      }
     }
+    if (epoch_over) [[unlikely]]
+      end_epoch(*found.heap);
+    if (live) [[likely]]
+      return status::ok;
   } else if (found.in != nullptr ? found.heap->give_small_remotely(*found.in, address)
                                  : found.heap->give_large_remotely(*found.large, address)) {
     return status::ok;
   }
   return refuse(address);
+}
+
+void device_allocator::end_epoch(stream_heap& heap) noexcept {
+  if (stream_key::of(heap.key().stream) != heap.key()) return;  // another thread's own stream
+  std::uint64_t stamp = 0;
+  {
+    const std::size_t epoch_bytes = this->epoch_bytes(heap);
+    const std::lock_guard guard(heap.lock);
+    stamp = heap.begin_epoch(epoch_bytes);
+  }
+  const context_scope scope(context(), capture_mode::as_is);
+  if (scope.result() == status::ok && heap.marks.set(stamp)) heap.source().note_mark(heap);
+}
+
+void device_allocator::begin_sharing(stream_heap& heap) noexcept {
+  const std::lock_guard guard(heaps_mutex_);
+  if (!heap.join()) return;
+  const bool first_two = heap.source().add_sharer() == 2;
+  for (const auto& each : heaps_)
+    if (each.get() == &heap || (first_two && each->takes_part() && &each->source() == &heap.source()))
+      each->set_epoch_bytes(epoch_bytes(*each));
+}
+
+// Others cannot have what a stream has freed without a mark behind it: at most a five-hundredth of what is held, for
+// each stream.
+std::size_t device_allocator::epoch_bytes(const stream_heap& heap) const noexcept {
+  if (!heap.takes_part() || heap.source().sharer_count() < 2) return std::numeric_limits<std::size_t>::max();
+  return std::max<std::size_t>(2 * mib, memory_.held_bytes() / 512);
+}
+
+// What other streams have freed since somebody looked last, as far as it is finished. A driver call for each mark that
+// was set, and none where nobody shares the device.
+void device_allocator::look_at_marks(stream_heap& heap) noexcept {
+  const std::unique_lock growth(growth_, std::try_to_lock);
+  if (!growth.owns_lock() || is_shut_down()) return;
+  const context_scope scope(context());
+  if (scope.result() == status::ok) heap.source().ask_marks();
 }
 
 status device_allocator::find_requested_bytes(const void* pointer, std::size_t& bytes) const noexcept {
@@ -260,6 +305,54 @@ status device_allocator::find_requested_bytes(const void* pointer, std::size_t& 
     }
   }
   return refuse(address);
+}
+
+status device_allocator::extend(void* pointer, std::size_t bytes) noexcept {
+  const auto address = reinterpret_cast<std::uintptr_t>(pointer);
+  location found;
+  if (!locate(address, found)) return refuse(address);
+  const std::size_t rounded = round_up(std::min(bytes, largest_request), block_alignment);
+  if (rounded < bytes) return fail(status::out_of_memory, "{} bytes were asked for, more than any device holds", bytes);
+  {
+    const std::lock_guard guard(found.heap->lock);
+    if (found.is_live(address)) {
+      if (found.in != nullptr) {
+        if (bytes <= found.in->block_bytes) {
+          found.heap->extend_small(*found.in, found.index, bytes);
+          return status::ok;
+        }
+        return fail(status::out_of_memory, "the block at {:#x} is a small one of {} bytes, and cannot grow to {}",
+                    address, found.in->block_bytes, bytes);
+      }
+      const std::size_t before = found.large->bytes;
+      if (rounded <= before || found.heap->source().extend_cached(*found.heap, *found.large, rounded)) {
+        found.heap->count_extended(*found.large, before, bytes);
+        return status::ok;
+      }
+    } else {
+      found.large = nullptr;
+    }
+  }
+  if (found.large == nullptr) return refuse(address);
+  const std::lock_guard growth(growth_);
+  if (is_shut_down()) return refuse_after_shutdown();
+  const context_scope scope(context());
+  if (scope.result() != status::ok) return scope.result();
+  end_epoch(*found.heap);
+  found.heap->source().ask_marks();
+  const std::size_t before = found.large->bytes;
+  status result = status::ok;
+  try {
+    result = found.heap->source().extend(*found.heap, *found.large, rounded);
+  } catch (const std::bad_alloc&) {
+    result = fail(status::out_of_host_memory, "no host memory to extend a block");
+  }
+  if (result != status::ok) return result;
+  {
+    const std::lock_guard guard(found.heap->lock);
+    found.heap->count_extended(*found.large, before, bytes);
+  }
+  return check_books(2, status::ok);
 }
 
 /// Says why an address cannot be freed: what it is that is not live there.
@@ -300,6 +393,7 @@ void device_allocator::shutdown() noexcept {
   for (const auto& heap : heaps_) {
     heap->abandon();
     heap->lock.unlock();
+    heap->marks.close();
   }
   for_each_source([](block_source& each) { each.close(); });
 }

@@ -11,9 +11,9 @@
 
 #include <atomic>
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
-#include <unordered_map>
 #include <vector>
 
 #include "allocator/block_source.hpp"
@@ -35,6 +35,7 @@ class device_allocator {
 
   [[nodiscard]] status allocate(std::size_t bytes, stream_handle stream, std::size_t alignment, void*& result) noexcept;
   status deallocate(void* pointer) noexcept;
+  [[nodiscard]] status extend(void* pointer, std::size_t bytes) noexcept;
   [[nodiscard]] status find_requested_bytes(const void* pointer, std::size_t& bytes) const noexcept;
 
   status trim(std::size_t keep_bytes, std::size_t& given_back) noexcept;
@@ -110,6 +111,10 @@ class device_allocator {
     [[nodiscard]] bool is_live(std::uintptr_t address) noexcept;
   };
   [[nodiscard]] bool locate(std::uintptr_t address, location& found) const noexcept;
+  TERRAZZO_NOINLINE void end_epoch(stream_heap& heap) noexcept;
+  void begin_sharing(stream_heap& heap) noexcept;
+  [[nodiscard]] std::size_t epoch_bytes(const stream_heap& heap) const noexcept;
+  TERRAZZO_NOINLINE void look_at_marks(stream_heap& heap) noexcept;
   TERRAZZO_COLD status refuse(std::uintptr_t address) const noexcept;
   TERRAZZO_COLD status refuse_after_shutdown() const noexcept;
   void flush_all() noexcept;
@@ -133,8 +138,8 @@ class device_allocator {
   mutable std::mutex heaps_mutex_;  // guards the next three; taken before any lock of the allocator's but growth
   std::unique_ptr<block_source>
       sources_[kind_count];  // by kind; made with growth held too, so that either lock shows them
-  std::unordered_map<std::uint64_t, stream_heap*> heap_by_stream_[kind_count];  // by kind
-  std::vector<std::unique_ptr<stream_heap>> heaps_;  // never shrinks: a heap's address stays good
+  std::map<stream_key, stream_heap*> heap_by_stream_[kind_count];  // by kind
+  std::vector<std::unique_ptr<stream_heap>> heaps_;                // never shrinks: a heap's address stays good
 
   mutable std::atomic<std::uint64_t> invalid_free_count_{0};
   std::atomic<std::uint64_t> out_of_memory_count_{0};

@@ -1,10 +1,10 @@
 // The out-of-memory ladder: what is tried, in this order, when nothing cached serves a request. After every rung the
 // cache is searched again. What can never be had is refused before.
 //   1. what the heap itself holds back: its remote list, its front, its empty slabs
-//   2. more device memory, within the limit and the headroom
-//   3. a wait for the device: what others have freed becomes everybody's
-//   4. idle memory from other places: chunks moved, or segments released and taken anew; what other settings have left
-//      behind goes back to the driver
+//   2. what other streams have finished, as their marks tell
+//   3. more memory in one piece: stitched from spare, new and idle chunks and shared edges, or a new segment
+//   4. a wait for the device: what others have freed becomes everybody's; segments that hold nothing, and what other
+//      settings have left behind, go back to the driver; then rung 3 again
 //   5. for small blocks: a slab of the least size, then room in slabs of larger classes
 // Rungs 2 to 4 hold the growth mutex, so that one thread's misses do not undo another's, and no lock of a fast path.
 
@@ -39,6 +39,10 @@ status device_allocator::climb(stream_heap& heap, const request& wanted, void*& 
 
   const context_scope scope(context());
   if (scope.result() != status::ok) return scope.result();
+  end_epoch(heap);
+  heap.source().ask_marks();
+  result = take_cached(heap, wanted);
+  if (result != nullptr) return status::ok;
   status grown = grow(heap, wanted, false, result);
   if (grown != status::out_of_memory) return grown;
 
@@ -102,7 +106,7 @@ status device_allocator::wait_for_everything() noexcept {
   flush_all();
   std::uint64_t covered[kind_count];
   std::size_t count = 0;
-  for_each_source([&](block_source& each) { covered[count++] = each.begin_wait(); });
+  for_each_source([&](block_source& each) { covered[count++] = each.stamp(); });
   const status waited = memory_.wait_for_device();
   if (waited != status::ok) return waited;
   count = 0;

@@ -105,7 +105,7 @@ status device_allocator::walk_books() const noexcept {
     std::unordered_map<const stream_heap*, tally> tallies;
     std::size_t mapped_bytes = 0;
     const auto tally_block = [&](const block& one) {
-      if (!one.in_state(block_state::unmapped)) mapped_bytes += one.bytes;
+      if (!one.in_state(block_state::unmapped) && !one.in_state(block_state::shadow)) mapped_bytes += one.bytes;
       const bool cut_up = one.in_state(block_state::cut_up);
       if (!cut_up && !one.in_state(block_state::allocated) && !one.in_state(block_state::remote)) return;
       tally& sum = tallies[one.last_user()];

@@ -34,6 +34,11 @@ void plain_segments::set_rules(const config& settings) noexcept {
   rules_ = rules_of(settings);
 }
 
+status plain_segments::extend(stream_heap&, block& live, std::size_t bytes) {
+  return fail(status::out_of_memory, "the block at {:#x} cannot grow to {} bytes in its plain segment", live.begin(),
+              bytes);
+}
+
 void plain_segments::close() noexcept {
   for (const auto& each : pieces_) memory_.free_plain(each->driver_address, each->driver_bytes);
   pieces_.clear();
@@ -55,10 +60,14 @@ status plain_segments::grow(stream_heap& heap, std::size_t bytes, std::size_t al
   if (result != status::out_of_memory || !last_try) return result;
   if (own < segment_bytes) result = add_piece(heap, own, bytes, alignment, found);
   if (result != status::out_of_memory) return result;
+  // `reclaim` may have given back no more than one oversize segment: now all that is whole goes.
+  if (release([](const block&) { return true; }, [] { return false; }) != 0)
+    result = add_piece(heap, own, bytes, alignment, found);
+  if (result != status::out_of_memory) return result;
   // At last what other streams have left in pieces, though none of it can be given back then.
   {
     const std::lock_guard guard(lock_);
-    make_finished_idle();
+    for (stream_heap* each : heaps_) make_finished_idle(*each);
   }
   found = take(heap, bytes, alignment);
   return found != nullptr ? status::ok : result;
@@ -114,12 +123,12 @@ block& plain_segments::join_if_finished(const piece& one) noexcept {
   for (const block* each = one.first; each != nullptr; each = each->next)
     if (!each->in_state(block_state::free) || !is_finished(*each)) return *one.first;
   block& whole = *one.first;
-  index_for(whole).remove(whole);
+  delist(whole);
   while (whole.next != nullptr) {
-    index_for(*whole.next).remove(*whole.next);
+    delist(*whole.next);
     blocks_.put(*absorb_next(whole));
   }
-  index_for(whole).insert(whole);
+  insert(whole);
   return whole;
 }
 
@@ -135,7 +144,7 @@ std::size_t plain_segments::release(Chosen chosen, Enough enough) noexcept {
         ++i;
         continue;
       }
-      index_for(whole).remove(whole);
+      delist(whole);
       drop_segment(one);
       blocks_.put(whole);
     }
@@ -170,7 +179,7 @@ void plain_segments::collect_garbage() noexcept {
   const auto threshold =
       static_cast<std::size_t>(settings_.garbage_collection_threshold * static_cast<double>(memory_.limit_bytes()));
   if (memory_.limit_bytes() >= memory_.total_bytes() || memory_.held_bytes() <= threshold) return;
-  const std::uint64_t covered = begin_wait();
+  const std::uint64_t covered = stamp();
   if (memory_.wait_for_device() != status::ok) return;
   finish_wait(covered);
   for (;;) {

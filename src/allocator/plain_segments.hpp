@@ -24,11 +24,12 @@ class plain_segments final : public block_source {
  public:
   plain_segments(device_memory& memory, const config& settings) noexcept;
 
-  /// Changes the rules for blocks and segments that are cut from now on. REQUIRES: growth is held.
-  void set_rules(const config& settings) noexcept;
+  void set_rules(const config& settings) noexcept override;
 
   [[nodiscard]] status grow(stream_heap& heap, std::size_t bytes, std::size_t alignment, bool last_try,
                             block*& found) override;
+  /// A plain segment cannot grow: there is only what lies in it.
+  [[nodiscard]] status extend(stream_heap& heap, block& live, std::size_t bytes) override;
   void reclaim(std::size_t bytes) noexcept override;
   void trim(std::size_t keep_bytes) noexcept override;
   void close() noexcept override;

@@ -1,6 +1,28 @@
 #include "allocator/stream_heap.hpp"
 
+#include <algorithm>
+
+#include "allocator/device_allocator.hpp"
+
 namespace terrazzo::detail {
+
+stream_key stream_key::of(CUstream handle) noexcept {
+  if (handle != CU_STREAM_PER_THREAD) return {one_handle_of(handle), 0};
+  static std::atomic<std::uint64_t> next_thread{1};
+  thread_local const std::uint64_t thread = next_thread.fetch_add(1, std::memory_order_relaxed);
+  return {handle, thread};
+}
+
+stream_heap::stream_heap(const device_allocator& owner, block_source& source, stream_key key) noexcept
+    : marks(owner.context(), key.stream), owner_(owner), source_(source), key_(key) {}
+
+std::uint64_t stream_heap::begin_epoch(std::size_t epoch_bytes) noexcept {
+  drain();
+  source_.give_all(front_);
+  unmarked_bytes_.store(0, std::memory_order_relaxed);
+  epoch_bytes_ = epoch_bytes;
+  return source_.stamp();
+}
 
 void stream_heap::list(slab& has_room) noexcept {
   slab*& head = partial_[has_room.size_class];
@@ -15,6 +37,20 @@ void stream_heap::unlist(slab& full) noexcept {
   else partial_[full.size_class] = full.next;
   if (full.next != nullptr) full.next->prev = full.prev;
   full.prev = full.next = nullptr;
+}
+
+void stream_heap::count_extended(block& live, std::size_t bytes_before, std::size_t requested_bytes) noexcept {
+  counters_.requested_bytes += requested_bytes - live.requested_bytes;
+  counters_.requested_peak = std::max(counters_.requested_peak, counters_.requested_bytes);
+  counters_.allocated_bytes += live.bytes - bytes_before;
+  counters_.allocated_peak = std::max(counters_.allocated_peak, counters_.allocated_bytes);
+  live.requested_bytes = requested_bytes;
+}
+
+void stream_heap::extend_small(slab& in, std::uint32_t index, std::size_t requested_bytes) noexcept {
+  counters_.requested_bytes += requested_bytes - slab::requested_of(in.record(index));
+  counters_.requested_peak = std::max(counters_.requested_peak, counters_.requested_bytes);
+  in.set_requested(index, requested_bytes);
 }
 
 bool stream_heap::open_slab(std::size_t size_class, block& under) noexcept {
@@ -42,6 +78,7 @@ void stream_heap::close_slab(slab& empty) noexcept {
   }
   unlist(empty);
   block& under = *empty.backing;
+  count_unmarked(under.bytes);
   address_map::set_freed_slab(under.begin(), under.bytes);
   source_.give(under);
   source_.recycle(empty);

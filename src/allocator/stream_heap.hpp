@@ -4,6 +4,9 @@
 // Freed by another thread while the lock is taken: the block goes on the remote list, one atomic push, and is freed by
 // whoever takes the lock for this heap next. So nobody waits for a thread that was descheduled with the lock.
 //
+// Epochs: while several heaps take part in sharing the source, each sets a mark in its stream (marks.hpp) whenever it has given back
+// some memory since the last one, so that others can see it finished.
+//
 // Invariants: counted: the counters equal what slabs and blocks say; listed: as in slab.hpp.
 // Everything is guarded by `lock`, but for the remote lists and `runs`, which the source guards.
 #pragma once
@@ -14,6 +17,7 @@
 #include <cstdint>
 
 #include "allocator/block_source.hpp"
+#include "allocator/marks.hpp"
 #include "base/platform.hpp"
 #include "base/spin_lock.hpp"
 #include "heap/address_map.hpp"
@@ -24,6 +28,15 @@
 namespace terrazzo::detail {
 
 class device_allocator;
+
+/// What tells streams apart: the handle, but for the per-thread default stream, which is another in each thread.
+struct stream_key {
+  CUstream stream = nullptr;
+  std::uint64_t thread = 0;  ///< 0: the handle means the same to all threads
+
+  [[nodiscard]] static stream_key of(CUstream handle) noexcept;
+  friend auto operator<=>(const stream_key&, const stream_key&) = default;
+};
 
 /// A heap's share of the statistics. Bytes and counts.
 struct heap_counters {
@@ -40,12 +53,13 @@ struct heap_counters {
 
 class alignas(64) stream_heap {
  public:
-  stream_heap(const device_allocator& owner, block_source& source) noexcept : owner_(owner), source_(source) {}
+  stream_heap(const device_allocator& owner, block_source& source, stream_key key) noexcept;
   stream_heap(const stream_heap&) = delete;
   stream_heap& operator=(const stream_heap&) = delete;
 
   [[nodiscard]] const device_allocator& owner() const noexcept { return owner_; }
   [[nodiscard]] block_source& source() const noexcept { return source_; }
+  [[nodiscard]] const stream_key& key() const noexcept { return key_; }
 
   // REQUIRES for all from here on, if not said otherwise: `lock` is held.
 
@@ -104,10 +118,15 @@ class alignas(64) stream_heap {
   /// Frees a large block into the front. REQUIRES: it is in state allocated or remote, and this heap's.
   TERRAZZO_ALWAYS_INLINE void give_large(block& freed) noexcept {
     count_freed(freed.requested_bytes, freed.bytes);
+    count_unmarked(freed.bytes);
     freed.set_state(block_state::front);
     block* pushed_out = front_.put(freed);
     if (pushed_out != nullptr) source_.give(*pushed_out);
   }
+
+  /// Notes that the program asks for other bytes of a live block, which was `bytes_before` large.
+  void count_extended(block& live, std::size_t bytes_before, std::size_t requested_bytes) noexcept;
+  void extend_small(slab& in, std::uint32_t index, std::size_t requested_bytes) noexcept;
 
   /// Opens a slab on a block of the source's; false without host memory, and the block is given back.
   [[nodiscard]] bool open_slab(std::size_t size_class, block& under) noexcept;
@@ -121,6 +140,33 @@ class alignas(64) stream_heap {
 
   /// Gives the front, empty slabs and what is remote back to the source, merged with what lies beside it.
   void flush() noexcept;
+
+  /// Tells whether enough has been freed since the last mark for a new one.
+  [[nodiscard]] TERRAZZO_ALWAYS_INLINE bool is_epoch_over() const noexcept {
+    return unmarked_bytes_.load(std::memory_order_relaxed) >= epoch_bytes_;
+  }
+  /// Counts memory that others cannot have before the next mark. REQUIRES: the heap's lock or the source's is held; a
+  /// count that is lost between the two makes an epoch longer, and nothing worse.
+  TERRAZZO_ALWAYS_INLINE void count_unmarked(std::size_t bytes) noexcept {
+    unmarked_bytes_.store(unmarked_bytes_.load(std::memory_order_relaxed) + bytes, std::memory_order_relaxed);
+  }
+  /// Begins an epoch that lasts until `epoch_bytes` are freed. Returns the stamp of what a mark that is set now covers:
+  /// all that has been freed.
+  std::uint64_t begin_epoch(std::size_t epoch_bytes) noexcept;
+  /// Tells whether this heap takes part in sharing: it has asked the source more than once. Whoever does so once, for a
+  /// workspace it may be, has nothing that others could want. Without the lock.
+  [[nodiscard]] bool takes_part() const noexcept { return takes_part_.load(std::memory_order_relaxed); }
+  /// Makes it take part from its second request on; true if it does from now on. REQUIRES: the heaps' mutex.
+  [[nodiscard]] bool join() noexcept {
+    const std::lock_guard guard(lock);
+    if (takes_part() || counters_.allocation_count == 0) return false;
+    takes_part_.store(true, std::memory_order_relaxed);
+    return true;
+  }
+  void set_epoch_bytes(std::size_t bytes) noexcept {
+    const std::lock_guard guard(lock);
+    epoch_bytes_ = bytes;
+  }
 
   /// Without the lock. Puts the small block at an address on the remote list; false if there is none that is live, or
   /// it is on the list already. The slab may have been closed, and opened anew elsewhere, since the caller found it.
@@ -141,6 +187,9 @@ class alignas(64) stream_heap {
   mutable spin_lock lock;
   /// Free blocks that this stream used last, by pool. Guarded by the source's lock.
   free_index runs[block_pool_count];
+  /// What was given back up to this stamp is finished. Guarded by the source's lock.
+  std::uint64_t finished = 0;
+  stream_marks marks;
 
  private:
   void list(slab& has_room) noexcept;
@@ -174,10 +223,14 @@ class alignas(64) stream_heap {
 
   const device_allocator& owner_;
   block_source& source_;
+  const stream_key key_;
   std::atomic<slab*> remote_slabs_{nullptr};
   std::atomic<block*> remote_blocks_{nullptr};
   heap_counters counters_;
   front front_;
+  std::atomic<std::size_t> unmarked_bytes_{0};
+  std::atomic<bool> takes_part_{false};
+  std::size_t epoch_bytes_ = std::numeric_limits<std::size_t>::max();
   std::array<slab*, size_class_count> partial_{};
 };
 

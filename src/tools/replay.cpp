@@ -6,7 +6,6 @@
 #include <chrono>
 #include <cmath>
 #include <deque>
-#include <optional>
 
 #include "allocator/device_allocator.hpp"
 #include "base/bits.hpp"
@@ -20,30 +19,28 @@ using clock = std::chrono::steady_clock;
 using trace::operation;
 using trace::operation_kind;
 
-void do_nothing(void*) {}
+void count_done(void* counter) { ++*static_cast<std::uint64_t*>(counter); }
 
-/// The streams of a program. Where streams finish at once a handle is all that is needed of one.
+/// The streams of a program.
 class replay_streams {
  public:
   replay_streams(soft_device* soft, const detail::primary_context& context, std::size_t count,
                  const replay_setup& setup)
-      : soft_(soft), setup_(setup) {
+      : soft_(soft), setup_(setup), context_(context), current_(context) {
     handles_.push_back(nullptr);
-    const bool real = is_asynchronous();
-    const auto create = real ? function<decltype(&cuStreamCreate)>("cuStreamCreate") : nullptr;
-    if (real) current_.emplace(context);
+    work_.resize(count);
+    const detail::driver& api = context.api();
     for (std::size_t i = 1; i < count; ++i) {
-      CUstream made = reinterpret_cast<CUstream>(i * 4096);  // no driver sees it
-      if (real && create(&made, CU_STREAM_NON_BLOCKING) != CUDA_SUCCESS)
-        throw error(status::driver_error, "terrazzo: the software GPU makes no more streams");
+      CUstream made = nullptr;
+      const CUresult code = api.call(api.functions().cuStreamCreate, &made, unsigned{CU_STREAM_NON_BLOCKING});
+      if (code != CUDA_SUCCESS) throw_on_failure(api.fail_call("cuStreamCreate", code, "making the program's streams"));
       handles_.push_back(made);
     }
   }
 
   ~replay_streams() {
-    if (!is_asynchronous()) return;
-    const auto destroy = function<decltype(&cuStreamDestroy_v2)>("cuStreamDestroy_v2");
-    for (std::size_t i = 1; i < handles_.size(); ++i) destroy(handles_[i]);
+    const detail::driver& api = context_.api();
+    for (std::size_t i = 1; i < handles_.size(); ++i) api.call_twice(api.functions().cuStreamDestroy_v2, handles_[i]);
   }
   replay_streams(const replay_streams&) = delete;
   replay_streams& operator=(const replay_streams&) = delete;
@@ -53,31 +50,42 @@ class replay_streams {
   /// The work that uses a block which is freed now.
   void use(std::uint32_t stream, std::uint64_t now) {
     if (!is_asynchronous()) return;
-    soft_->terrazzo_softgpu_enqueue(handles_[stream], do_nothing, nullptr, 0);
+    soft_->terrazzo_softgpu_enqueue(handles_[stream], count_done, &work_[stream].done, 0);
+    ++work_[stream].enqueued;
     if (setup_.completion == completion_kind::delayed) pending_.push_back({now + setup_.delay, stream});
   }
   void finish_until(std::uint64_t now) {
-    for (; !pending_.empty() && pending_.front().due <= now; pending_.pop_front())
-      soft_->terrazzo_softgpu_complete(handles_[pending_.front().stream], 1);
+    for (; !pending_.empty() && pending_.front().due <= now; pending_.pop_front()) {
+      const std::uint32_t stream = pending_.front().stream;
+      stream_work& work = work_[stream];
+      // Between the program's pieces of work lie events, which take no time.
+      const std::uint64_t target = ++work.due;
+      while (work.done < target && soft_->terrazzo_softgpu_complete(handles_[stream], 1) != 0) {
+      }
+      if (work.done == work.enqueued) soft_->terrazzo_softgpu_complete(handles_[stream], UINT64_MAX);
+    }
   }
 
  private:
   [[nodiscard]] bool is_asynchronous() const noexcept {
     return soft_ != nullptr && setup_.completion != completion_kind::at_free;
   }
-  template <typename Function>
-  [[nodiscard]] Function function(const char* name) const {
-    return reinterpret_cast<Function>(soft_->terrazzo_softgpu_symbol(name));
-  }
   struct pending_use {
     std::uint64_t due;
     std::uint32_t stream;
   };
+  struct stream_work {
+    std::uint64_t enqueued = 0;
+    std::uint64_t due = 0;
+    std::uint64_t done = 0;
+  };
 
   soft_device* soft_;
   const replay_setup setup_;
-  std::optional<detail::context_scope> current_;  // for the program's own work, as a program has it
+  const detail::primary_context& context_;
+  const detail::context_scope current_;  // for the program's own work, as a program has it
   std::vector<CUstream> handles_;
+  std::vector<stream_work> work_;  // the software GPU has its addresses
   std::deque<pending_use> pending_;
 };
 
@@ -96,6 +104,7 @@ std::vector<map_piece> draw_map(const detail::device_allocator& memory) {
   using content = map_piece::content;
   std::vector<map_piece> map;
   memory.visit_blocks([&](const detail::block& one) {
+    if (one.in_state(detail::block_state::shadow)) return;
     const content what = one.in_state(detail::block_state::allocated)  ? content::live
                          : one.in_state(detail::block_state::cut_up)   ? content::small_blocks
                          : one.in_state(detail::block_state::unmapped) ? content::unmapped

@@ -273,14 +273,17 @@ TEST_CASE("allocator: counters and peaks are exact on one stream") {
 }
 
 TEST_CASE("allocator: one stream does not get what another freed before its work is done") {
-  for_each_kind("memory=64MiB", [](session& on) {
+  for_each_kind("memory=64MiB;completion=manual", [](session& on) {
     void* first = on.allocate(24 * mib, 1);
+    on.work_on(1);
     CHECK(on.deallocate(first) == status::ok);
     void* other = on.allocate(24 * mib, 2);
     CHECK(other != first);
     void* same = on.allocate(24 * mib, 1);
     CHECK(same == first);
+    on.work_on(1);
     CHECK(on.deallocate(same) == status::ok);
+    on.work_on(2);
     CHECK(on.deallocate(other) == status::ok);
     // Now the card has no room: the allocator waits for the device, and then may give anything to anybody.
     const std::uint64_t waits = on.gpu.calls("cuCtxSynchronize");
@@ -293,7 +296,8 @@ TEST_CASE("allocator: one stream does not get what another freed before its work
 }
 
 TEST_CASE("allocator: neighbours that two streams have freed do not become one") {
-  for_each_kind("memory=256MiB", [](session& on) {
+  for_each_kind("memory=256MiB;completion=manual", [](session& on) {
+    for (const std::size_t stream : {1, 2}) on.work_on(stream);
     // Side by side: one after the other in new memory, or cut from one segment that is idle.
     REQUIRE(on.deallocate(on.allocate(20 * mib)) == status::ok);
     std::size_t given_back = 0;

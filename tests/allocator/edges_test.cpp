@@ -135,7 +135,7 @@ TEST_CASE("edges: ten thousand streams have heaps of their own and what they fre
   for (const kind_case& kind : kinds) {
     CAPTURE(std::string(kind.name));
     constexpr std::size_t stream_count = 10000;
-    session on("memory=1GiB;backed=0", kind.conf);
+    session on("memory=1GiB;backed=0", kind.conf, 0, stream_count + 1);
     std::vector<void*> blocks;
     for (std::size_t stream = 1; stream <= stream_count; ++stream) {
       blocks.push_back(on.allocate(700, stream));
@@ -193,7 +193,7 @@ TEST_CASE("edges: the allocators of two devices keep their blocks apart") {
   for (int i = 0; i < 50; ++i) {
     here.push_back(on.allocate(2000, 7));
     void* block = nullptr;
-    REQUIRE(other->allocate(2000, fake_stream(7), 512, block) == status::ok);
+    REQUIRE(other->allocate(2000, on.streams[7], 512, block) == status::ok);
     there.push_back(block);
   }
   CHECK(on.allocator->stats().allocations.current == 50);
@@ -221,7 +221,7 @@ TEST_CASE("edges: shutdown under the feet of other threads loses nothing and han
           for (std::size_t step = 0;; ++step) {
             void* block = nullptr;
             const status taken =
-                on.allocator->allocate(step % 2 == 0 ? 60000 : 100000, fake_stream(number % 2), 512, block);
+                on.allocator->allocate(step % 2 == 0 ? 60000 : 100000, on.streams[number % 2], 512, block);
             if (taken == status::shut_down) return;
             const status freed = on.allocator->deallocate(block);
             if (taken != status::ok || (freed != status::ok && freed != status::shut_down)) ++wrong;

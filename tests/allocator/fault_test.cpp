@@ -57,6 +57,44 @@ const scenario scenarios[] = {
        got = got && take_all(on, {40 * mib}, blocks, 2);
        return give_all(on, blocks) && got;
      }},
+    {"moved chunks and shared edges",
+     [](session& on) {
+       if (on.allocator->kind() == segment_kind::expandable) on.allocator->set_limit(8 * mib);
+       std::vector<void*> all;
+       std::vector<void*> kept;
+       bool got = true;
+       for (const std::size_t size : {1536, 512, 512, 1024, 512, 512, 1536, 2048}) {
+         std::vector<void*>& list = size == 1024 || size == 1536 ? kept : all;
+         got = got && take_all(on, {size * 1024}, list, 0);
+       }
+       got = give_all(on, all) && got;
+       got = got && take_all(on, {3 * mib}, all, 0);
+       got = give_all(on, all) && got;
+       got = got && take_all(on, {2 * mib, 512 * 1024}, all, 0);
+       got = give_all(on, all) && give_all(on, kept) && got;
+       got = got && take_all(on, {8 * mib}, all, 0);
+       on.allocator->set_limit(SIZE_MAX);
+       return give_all(on, all) && got;
+     }},
+    {"blocks that grow",
+     [](session& on) {
+       std::vector<void*> blocks;
+       bool got = take_all(on, {3 * mib}, blocks, 0);
+       const bool plain = on.allocator->kind() == segment_kind::plain;
+       for (std::size_t size = 5; got && !plain && size < 30; size += 9)
+         got = (on.last = on.allocator->extend(blocks[0], size * mib)) == status::ok;
+       return give_all(on, blocks) && got;
+     }},
+    {"streams that mark what they have freed",
+     [](session& on) {
+       std::vector<void*> blocks;
+       bool got = true;
+       for (std::size_t turn = 0; got && turn < 6; ++turn) {
+         got = take_all(on, {9 * mib, 70000, (10 + turn) * mib}, blocks, turn % 3);
+         got = give_all(on, blocks) && got;
+       }
+       return give_all(on, blocks) && got;
+     }},
     {"trim",
      [](session& on) {
        std::vector<void*> blocks;
@@ -145,5 +183,23 @@ TEST_CASE("fault: closing gives everything back although calls fail") {
       on.gpu.fail(nullptr, k, CUDA_ERROR_UNKNOWN);
       on.allocator.reset();
     }
+  }
+}
+
+TEST_CASE("fault: the thread's stream-capture mode is what it was whichever call fails") {
+  session on("memory=64MiB");
+  const auto exchange = on.gpu.cuda().cuThreadExchangeStreamCaptureMode;
+  for (std::uint64_t k = 1;; ++k) {
+    CAPTURE(k);
+    on.gpu.fail(nullptr, k, CUDA_ERROR_UNKNOWN);
+    const std::uint64_t failures_before = terrazzo_softgpu_failures();
+    std::size_t given_back = 0;
+    static_cast<void>(on.allocator->trim(0, given_back));
+    const bool reached = terrazzo_softgpu_failures() != failures_before;
+    terrazzo_softgpu_fail(nullptr, 0, 0, 0);
+    CUstreamCaptureMode mode = CU_STREAM_CAPTURE_MODE_GLOBAL;
+    REQUIRE(exchange(&mode) == CUDA_SUCCESS);
+    CHECK(mode == CU_STREAM_CAPTURE_MODE_GLOBAL);
+    if (!reached) break;
   }
 }

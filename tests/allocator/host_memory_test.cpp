@@ -118,7 +118,7 @@ struct program {
   }
   void take(std::size_t bytes, std::size_t stream) {
     void* block = nullptr;
-    const status taken = on.allocate(bytes, fake_stream(stream), 512, block);
+    const status taken = on.allocate(bytes, stream == 0 ? nullptr : CU_STREAM_PER_THREAD, 512, block);
     note(taken);
     if (taken == status::ok) blocks.push_back(block);
   }
@@ -192,7 +192,7 @@ TEST_CASE("host_memory: a failing driver call is told without host memory") {
       status taken = status::ok;
       {
         const failing_new failing(k, true);
-        taken = one->allocate(3 * mib, fake_stream(1), 512, block);
+        taken = one->allocate(3 * mib, CU_STREAM_PER_THREAD, 512, block);
       }
       CHECK((taken == status::driver_error || taken == status::out_of_host_memory));
       if (taken == status::driver_error) ++told;

@@ -152,3 +152,15 @@ TEST_CASE("plain: garbage collection releases old segments above the threshold o
   CHECK(on.allocator->stats().retry_count == 0);
   CHECK(on.is_valid());
 }
+
+TEST_CASE("plain_segments: where one oversize segment given back is not enough all that is whole goes") {
+  session on("memory=64MiB", "expandable_segments:False,max_split_size_mb:20");
+  void* const small = on.allocate(512, 0);
+  void* const other_small = on.allocate(512, 2);
+  void* const large = on.allocate(5 * mib, 3);  // in a segment of 20 MiB, which is oversize
+  for (void* block : {small, other_small, large}) CHECK(on.deallocate(block) == status::ok);
+  REQUIRE(on.reserved() == 24 * mib);
+  on.allocator->set_limit(4 * mib);
+  CHECK(on.allocate(2 * mib) != nullptr);
+  CHECK(on.is_valid());
+}

@@ -166,7 +166,7 @@ TEST_CASE("settings: threads allocate while the settings change") {
         if (place != nullptr && on.allocator->deallocate(place) != status::ok) ++wrong;
         place = nullptr;
         const std::size_t bytes = std::size_t{1} << (random() % 22);
-        if (on.allocator->allocate(bytes, terrazzo::test::fake_stream(i), 512, place) != status::ok) ++wrong;
+        if (on.allocator->allocate(bytes, on.streams[i], 512, place) != status::ok) ++wrong;
       }
       for (void* each : blocks)
         if (each != nullptr && on.allocator->deallocate(each) != status::ok) ++wrong;

@@ -17,7 +17,7 @@ struct exchange {
 
 void work(session& on, exchange& shared, std::size_t number, int steps, std::atomic<int>& failures) {
   std::mt19937_64 random(number);
-  const stream_handle stream = fake_stream(number % 3);
+  const stream_handle stream = on.streams[number % 3];
   for (int step = 0; step < steps; ++step) {
     const std::size_t bytes = random() % 4 == 0 ? 65 * 1024 + random() % (2 * mib) : 1 + random() % 40000;
     void* block = nullptr;
@@ -84,7 +84,7 @@ TEST_CASE("threads: misses of several streams share a device that is almost full
     threads.emplace_back([&, i] {
       for (int step = 0; step < 200; ++step) {
         void* block = nullptr;
-        if (on.allocator->allocate((4 + static_cast<std::size_t>(step) % 9) * mib, fake_stream(i), 512, block) ==
+        if (on.allocator->allocate((4 + static_cast<std::size_t>(step) % 9) * mib, on.streams[i], 512, block) ==
             status::ok) {
           ++served;
           (void)on.allocator->deallocate(block);

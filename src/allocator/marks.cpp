@@ -1,0 +1,56 @@
+#include "allocator/marks.hpp"
+
+#include <algorithm>
+
+namespace terrazzo::detail {
+
+bool stream_marks::set(std::uint64_t stamp) noexcept {
+  const std::unique_lock guard(mutex_, std::try_to_lock);
+  if (!guard.owns_lock() || closed_) return false;
+  const driver& api = context_.api();
+  const driver_functions& cuda = api.functions();
+  CUstreamCaptureStatus capturing = CU_STREAM_CAPTURE_STATUS_ACTIVE;
+  if (api.call(cuda.cuStreamIsCapturing, stream_, &capturing) != CUDA_SUCCESS ||
+      capturing != CU_STREAM_CAPTURE_STATUS_NONE)
+    return false;
+  mark& last = marks_[std::min(count_, capacity - 1)];
+  if (last.event == nullptr &&
+      api.call(cuda.cuEventCreate, &last.event, static_cast<unsigned>(CU_EVENT_DISABLE_TIMING)) != CUDA_SUCCESS) {
+    last.event = nullptr;
+    return false;
+  }
+  if (api.call(cuda.cuEventRecord, last.event, stream_) != CUDA_SUCCESS) return false;
+  last.stamp = stamp;
+  count_ = std::min(count_ + 1, capacity);
+  return true;
+}
+
+bool stream_marks::ask(std::uint64_t& finished) noexcept {
+  const std::unique_lock guard(mutex_, std::try_to_lock);
+  if (!guard.owns_lock()) return false;
+  std::size_t reached = 0;
+  while (reached < count_ &&
+         context_.api().call(context_.api().functions().cuEventQuery, marks_[reached].event) == CUDA_SUCCESS)
+    ++reached;
+  if (reached == 0) return false;
+  const std::uint64_t stamp = marks_[reached - 1].stamp;
+  std::rotate(marks_.begin(), marks_.begin() + static_cast<std::ptrdiff_t>(reached),
+              marks_.begin() + static_cast<std::ptrdiff_t>(count_));
+  count_ -= reached;
+  if (stamp <= finished) return false;
+  finished = stamp;
+  return true;
+}
+
+void stream_marks::close() noexcept {
+  const std::lock_guard guard(mutex_);
+  closed_ = true;
+  for (mark& each : marks_) {
+    if (each.event != nullptr && context_.refuse_if_lost() == status::ok)
+      context_.api().call_twice(context_.api().functions().cuEventDestroy_v2, each.event);
+    each = {};
+  }
+  count_ = 0;
+}
+
+}  // namespace terrazzo::detail
