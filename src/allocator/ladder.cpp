@@ -149,6 +149,9 @@ status device_allocator::tell_out_of_memory(const stream_heap& heap, const reque
     advice = "see which other processes or libraries hold the device's memory";
   else if (kind() == segment_kind::plain && memory_.has_virtual_memory() && unused >= wanted.block_bytes)
     advice = "set expandable_segments:True, which needs no contiguous piece of memory";
+  else if (kind() == segment_kind::expandable && settings().on_miss == growth_policy::fail &&
+           unused >= wanted.block_bytes)
+    advice = "set on_miss:move, so that idle memory is brought to where it is needed";
   try {
     const std::string others =
         free_known

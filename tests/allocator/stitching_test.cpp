@@ -239,6 +239,7 @@ TEST_CASE("stitching: the policy fail moves nothing and shares no edge") {
   const std::uint64_t unmapped = on.gpu.calls("cuMemUnmap");
   CHECK(on.allocate(64 * mib) == nullptr);
   CHECK(on.last == status::out_of_memory);
+  CHECK(std::string(last_error_message()).find("on_miss:move") != std::string::npos);
   CHECK(on.gpu.calls("cuMemUnmap") == unmapped);
   CHECK(on.allocate(2 * mib) != nullptr);
   REQUIRE(on.allocator->set_settings(parse_config("")) == status::ok);
