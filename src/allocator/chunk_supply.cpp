@@ -169,7 +169,11 @@ status range::unmap_runs(const std::vector<block*>& runs, status result) noexcep
 void range::trim(std::size_t keep_bytes) noexcept {
   constexpr std::size_t at_once = 256;  // chunks, so that the lock is never held for long
   const std::size_t unit = memory_.chunk_bytes();
-  const stream_heap* const only_heap = heaps_.size() == 1 ? heaps_.front() : nullptr;
+  const stream_heap* only_heap = nullptr;  // of several, all that is finished is idle
+  {
+    const std::lock_guard guard(lock_);
+    if (heaps_.size() == 1) only_heap = heaps_.front();
+  }
   std::vector<block*> runs;
   status result = status::ok;
   retire_edges();

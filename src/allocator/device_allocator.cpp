@@ -309,50 +309,55 @@ status device_allocator::find_requested_bytes(const void* pointer, std::size_t& 
 
 status device_allocator::extend(void* pointer, std::size_t bytes) noexcept {
   const auto address = reinterpret_cast<std::uintptr_t>(pointer);
+  if (bytes > largest_request)
+    return fail(status::out_of_memory, "{} bytes were asked for, more than any device holds", bytes);
   location found;
-  if (!locate(address, found)) return refuse(address);
-  const std::size_t rounded = round_up(std::min(bytes, largest_request), block_alignment);
-  if (rounded < bytes) return fail(status::out_of_memory, "{} bytes were asked for, more than any device holds", bytes);
-  {
-    const std::lock_guard guard(found.heap->lock);
-    if (found.is_live(address)) {
-      if (found.in != nullptr) {
-        if (bytes <= found.in->block_bytes) {
-          found.heap->extend_small(*found.in, found.index, bytes);
-          return status::ok;
-        }
-        return fail(status::out_of_memory, "the block at {:#x} is a small one of {} bytes, and cannot grow to {}",
-                    address, found.in->block_bytes, bytes);
-      }
-      const std::size_t before = found.large->bytes;
-      if (rounded <= before || found.heap->source().extend_cached(*found.heap, *found.large, rounded)) {
-        found.heap->count_extended(*found.large, before, bytes);
-        return status::ok;
-      }
-    } else {
-      found.large = nullptr;
-    }
-  }
-  if (found.large == nullptr) return refuse(address);
+  bool done = false;
+  status result = extend_cached(address, bytes, found, done);
+  if (done) return result;
+
   const std::lock_guard growth(growth_);
   if (is_shut_down()) return refuse_after_shutdown();
+  // Another thread may have grown or freed it meanwhile.
+  result = extend_cached(address, bytes, found, done);
+  if (done) return result;
   const context_scope scope(context());
   if (scope.result() != status::ok) return scope.result();
   end_epoch(*found.heap);
   found.heap->source().ask_marks();
   const std::size_t before = found.large->bytes;
-  status result = status::ok;
-  try {
-    result = found.heap->source().extend(*found.heap, *found.large, rounded);
-  } catch (const std::bad_alloc&) {
-    result = fail(status::out_of_host_memory, "no host memory to extend a block");
-  }
+  result = found.heap->source().extend(*found.heap, *found.large, round_up(bytes, block_alignment));
   if (result != status::ok) return result;
   {
     const std::lock_guard guard(found.heap->lock);
     found.heap->count_extended(*found.large, before, bytes);
   }
   return check_books(2, status::ok);
+}
+
+/// Makes a block larger by what is cached behind it; `done`: it is, or never can be.
+status device_allocator::extend_cached(std::uintptr_t address, std::size_t bytes, location& found,
+                                       bool& done) noexcept {
+  done = true;
+  if (!locate(address, found)) return refuse(address);
+  {
+    const std::lock_guard guard(found.heap->lock);
+    if (found.is_live(address)) {
+      if (found.in != nullptr) {
+        if (bytes > found.in->block_bytes)
+          return fail(status::out_of_memory, "the block at {:#x} is a small one of {} bytes, and cannot grow to {}",
+                      address, found.in->block_bytes, bytes);
+        found.heap->extend_small(*found.in, found.index, bytes);
+        return status::ok;
+      }
+      const std::size_t before = found.large->bytes;
+      const std::size_t wanted = round_up(bytes, block_alignment);
+      done = wanted <= before || found.heap->source().extend_cached(*found.heap, *found.large, wanted);
+      if (done) found.heap->count_extended(*found.large, before, bytes);
+      return status::ok;
+    }
+  }
+  return refuse(address);
 }
 
 /// Says why an address cannot be freed: what it is that is not live there.

@@ -111,6 +111,7 @@ class device_allocator {
     [[nodiscard]] bool is_live(std::uintptr_t address) noexcept;
   };
   [[nodiscard]] bool locate(std::uintptr_t address, location& found) const noexcept;
+  [[nodiscard]] status extend_cached(std::uintptr_t address, std::size_t bytes, location& found, bool& done) noexcept;
   TERRAZZO_NOINLINE void end_epoch(stream_heap& heap) noexcept;
   void begin_sharing(stream_heap& heap) noexcept;
   [[nodiscard]] std::size_t epoch_bytes(const stream_heap& heap) const noexcept;

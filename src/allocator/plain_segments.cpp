@@ -34,7 +34,7 @@ void plain_segments::set_rules(const config& settings) noexcept {
   rules_ = rules_of(settings);
 }
 
-status plain_segments::extend(stream_heap&, block& live, std::size_t bytes) {
+status plain_segments::extend(stream_heap&, block& live, std::size_t bytes) noexcept {
   return fail(status::out_of_memory, "the block at {:#x} cannot grow to {} bytes in its plain segment", live.begin(),
               bytes);
 }

@@ -53,7 +53,7 @@ status range::grow(stream_heap& heap, std::size_t bytes, std::size_t alignment, 
   }
 }
 
-status range::extend(stream_heap& heap, block& live, std::size_t bytes) {
+status range::extend(stream_heap& heap, block& live, std::size_t bytes) noexcept {
   const std::uintptr_t address = live.begin();
   const auto refuse = [&] {
     return fail(status::out_of_memory, "the block at {:#x} cannot grow to {} bytes: other blocks lie behind it",

@@ -107,3 +107,36 @@ TEST_CASE("threads: a thread without a current context is served and left withou
     CHECK(on.allocator->deallocate(block) == status::ok);
   }).join();
 }
+
+TEST_CASE("threads: blocks grow while others take and free") {
+  for (const kind_case& kind : kinds) {
+    CAPTURE(std::string(kind.name));
+    session on("memory=256MiB;backed=0", kind.conf);
+    std::atomic<int> wrong{0};
+    std::vector<std::thread> threads;
+    void* shared = on.allocate(2 * mib);
+    REQUIRE(shared != nullptr);
+    for (std::size_t t = 0; t < 4; ++t) {
+      threads.emplace_back([&, t] {
+        std::mt19937_64 random(t);
+        for (int step = 0; step < 300; ++step) {
+          void* block = nullptr;
+          if (on.allocator->allocate(70000 + random() % (4 * mib), on.streams[t % 3], 512, block) != status::ok)
+            continue;
+          const status grown = on.allocator->extend(block, 70000 + random() % (8 * mib));
+          // One block for all of them: whoever comes second finds it as large as he wants, or longer by then.
+          const status also = on.allocator->extend(shared, 2 * mib + random() % (8 * mib));
+          for (const status each : {grown, also})
+            if (each != status::ok && each != status::out_of_memory) ++wrong;
+          if (on.allocator->deallocate(block) != status::ok) ++wrong;
+        }
+      });
+    }
+    for (std::thread& each : threads) each.join();
+    CHECK(wrong == 0);
+    CHECK(on.deallocate(shared) == status::ok);
+    CHECK(on.allocator->stats().allocated_bytes.current == 0);
+    CHECK(on.allocator->stats().requested_bytes.current == 0);
+    CHECK(on.is_valid());
+  }
+}
