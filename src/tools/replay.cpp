@@ -39,6 +39,9 @@ class replay_streams {
   }
 
   ~replay_streams() {
+    if (is_asynchronous()) {  // what still waits counts in `work_`
+      for (const CUstream each : handles_) soft_->terrazzo_softgpu_complete(each, UINT64_MAX);
+    }
     const detail::driver& api = context_.api();
     for (std::size_t i = 1; i < handles_.size(); ++i) api.call_twice(api.functions().cuStreamDestroy_v2, handles_[i]);
   }
