@@ -63,8 +63,8 @@ class TERRAZZO_API allocator {
                                     void*& block) noexcept;
 
   /// Frees a block, from any thread; null is fine. Throws `error`: foreign_pointer, wrong_device, double_free (noticed
-  /// until the address is handed out again), shut_down; then nothing has changed. Cost: tens of nanoseconds, no driver
-  /// call.
+  /// until the address is handed out again), shut_down; then nothing has changed. Cost: tens of nanoseconds; no driver
+  /// call, but for an event now and then where several streams free memory.
   void deallocate(void* block);
 
   /// Does the same without throwing.

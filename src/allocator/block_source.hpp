@@ -99,7 +99,7 @@ class block_source {
   /// Makes a live block longer, in place: by free memory behind it, else by memory that is brought there. On failure
   /// it is as it was. Driver calls; REQUIRES: growth is held. Errors: out_of_memory, also if something lies behind it;
   /// driver_error, out_of_host_memory.
-  [[nodiscard]] virtual status extend(stream_heap& heap, block& live, std::size_t bytes) noexcept = 0;
+  [[nodiscard]] virtual status extend(stream_heap& heap, block& live, std::size_t requested_bytes) noexcept = 0;
   /// Does so by free memory alone, without a driver call; false if there is none. REQUIRES: the heap's lock is held.
   [[nodiscard]] bool extend_cached(stream_heap& heap, block& live, std::size_t bytes) noexcept;
 

@@ -19,6 +19,7 @@ status range::gather(const stream_heap& heap, std::size_t count, std::vector<chu
   } catch (const std::bad_alloc&) {
     return fail(status::out_of_host_memory, "no host memory to list {} chunks", count);
   }
+  if (!store_.reserve(count)) return fail(status::out_of_host_memory, "no host memory to list {} chunks", count);
   const auto missing = [&] { return count - std::min(count, store_.spare_count()); };
   if (missing() != 0) {
     collect_garbage();

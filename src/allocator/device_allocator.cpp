@@ -260,9 +260,8 @@ void device_allocator::end_epoch(stream_heap& heap) noexcept {
   if (stream_key::of(heap.key().stream) != heap.key()) return;  // another thread's own stream
   std::uint64_t stamp = 0;
   {
-    const std::size_t epoch_bytes = this->epoch_bytes(heap);
     const std::lock_guard guard(heap.lock);
-    stamp = heap.begin_epoch(epoch_bytes);
+    stamp = heap.begin_epoch(epoch_bytes(heap));
   }
   const context_scope scope(context(), capture_mode::as_is);
   if (scope.result() == status::ok && heap.marks.set(stamp)) heap.source().note_mark(heap);
@@ -325,13 +324,11 @@ status device_allocator::extend(void* pointer, std::size_t bytes) noexcept {
   if (scope.result() != status::ok) return scope.result();
   end_epoch(*found.heap);
   found.heap->source().ask_marks();
-  const std::size_t before = found.large->bytes;
-  result = found.heap->source().extend(*found.heap, *found.large, round_up(bytes, block_alignment));
+  if (bytes > std::min(memory_.limit_bytes(), memory_.total_bytes()))
+    return fail(status::out_of_memory, "{} bytes were asked for, more than device {} holds or the limit allows", bytes,
+                context().device());
+  result = found.heap->source().extend(*found.heap, *found.large, bytes);
   if (result != status::ok) return result;
-  {
-    const std::lock_guard guard(found.heap->lock);
-    found.heap->count_extended(*found.large, before, bytes);
-  }
   return check_books(2, status::ok);
 }
 

@@ -20,6 +20,8 @@ bool stream_marks::set(std::uint64_t stamp) noexcept {
     return false;
   }
   if (api.call(cuda.cuEventRecord, last.event, stream_) != CUDA_SUCCESS) return false;
+  // Of two threads that set marks at once the later event may have the earlier stamp; it covers the other's too.
+  for (std::size_t i = 0; i < count_; ++i) stamp = std::max(stamp, marks_[i].stamp);
   last.stamp = stamp;
   count_ = std::min(count_ + 1, capacity);
   return true;

@@ -29,7 +29,7 @@ class plain_segments final : public block_source {
   [[nodiscard]] status grow(stream_heap& heap, std::size_t bytes, std::size_t alignment, bool last_try,
                             block*& found) override;
   /// A plain segment cannot grow: there is only what lies in it.
-  [[nodiscard]] status extend(stream_heap& heap, block& live, std::size_t bytes) noexcept override;
+  [[nodiscard]] status extend(stream_heap& heap, block& live, std::size_t requested_bytes) noexcept override;
   void reclaim(std::size_t bytes) noexcept override;
   void trim(std::size_t keep_bytes) noexcept override;
   void close() noexcept override;

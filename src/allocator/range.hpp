@@ -36,7 +36,7 @@ class range final : public block_source {
 
   [[nodiscard]] status grow(stream_heap& heap, std::size_t bytes, std::size_t alignment, bool last_try,
                             block*& found) override;
-  [[nodiscard]] status extend(stream_heap& heap, block& live, std::size_t bytes) noexcept override;
+  [[nodiscard]] status extend(stream_heap& heap, block& live, std::size_t requested_bytes) noexcept override;
   void reclaim(std::size_t) noexcept override {}
   void trim(std::size_t keep_bytes) noexcept override;
   void close() noexcept override;

@@ -10,7 +10,7 @@
 
 namespace terrazzo::detail {
 
-status range::grow(stream_heap& heap, std::size_t bytes, std::size_t alignment, bool, block*& found) {
+status range::grow(stream_heap& heap, std::size_t bytes, std::size_t alignment, bool final_try, block*& found) {
   retire_edges();
   for (bool last_try = false;;) {
     claim claimed;
@@ -36,8 +36,11 @@ status range::grow(stream_heap& heap, std::size_t bytes, std::size_t alignment, 
       if (added != status::ok) return added;
       continue;
     }
-    if (claimed.first == nullptr)
+    if (claimed.first == nullptr) {
+      // Chunks that were made for it would be lost to everybody else.
+      if (final_try) store_.trim(0);
       return fail(status::out_of_memory, "{} bytes are not free, not even in whole chunks and two edges", bytes);
+    }
     std::vector<chunk_handle> chunks;
     status result = gather(heap, claimed.chunk_count - (edges.suffix != nullptr) - (edges.prefix != nullptr), chunks);
     if (result == status::ok) result = map_claim(claimed, edges, chunks);
@@ -53,8 +56,9 @@ status range::grow(stream_heap& heap, std::size_t bytes, std::size_t alignment, 
   }
 }
 
-status range::extend(stream_heap& heap, block& live, std::size_t bytes) noexcept {
+status range::extend(stream_heap& heap, block& live, std::size_t requested_bytes) noexcept {
   const std::uintptr_t address = live.begin();
+  const std::size_t bytes = round_up(requested_bytes, block_alignment);
   const auto refuse = [&] {
     return fail(status::out_of_memory, "the block at {:#x} cannot grow to {} bytes: other blocks lie behind it",
                 address, bytes);
@@ -63,9 +67,14 @@ status range::extend(stream_heap& heap, block& live, std::size_t bytes) noexcept
   claim claimed;
   std::uintptr_t end = 0;
   {
+    const std::lock_guard heap_guard(heap.lock);
     const std::lock_guard guard(lock_);
     if (!blocks_.ensure(6)) return fail(status::out_of_host_memory, "no host memory for the books of a block");
     end = live.end();
+    if (end >= address + bytes) {  // another thread was faster
+      heap.count_extended(live, live.bytes, requested_bytes);
+      return status::ok;
+    }
     std::uintptr_t covered = end;
     for (const block* one = live.next; covered < address + bytes; one = one->next) {
       if (one == nullptr || !(one->in_state(block_state::unmapped) || is_usable(*one, heap))) return refuse();
@@ -89,7 +98,9 @@ status range::extend(stream_heap& heap, block& live, std::size_t bytes) noexcept
     insert(more);
     return refuse();
   }
+  const std::size_t bytes_before = live.bytes;
   blocks_.put(*absorb_next(live));
+  heap.count_extended(live, bytes_before, requested_bytes);
   return result;
 }
 

@@ -4,12 +4,17 @@
 
 namespace terrazzo::detail {
 
-status chunk_store::make(std::size_t count) noexcept {
+bool chunk_store::reserve(std::size_t count) noexcept {
   try {
     spares_.reserve(spares_.size() + count);
   } catch (const std::bad_alloc&) {
-    return fail(status::out_of_host_memory, "no host memory to list {} chunks", count);
+    return false;
   }
+  return true;
+}
+
+status chunk_store::make(std::size_t count) noexcept {
+  if (!reserve(count)) return fail(status::out_of_host_memory, "no host memory to list {} chunks", count);
   return memory_.create_chunks(count, spares_);
 }
 

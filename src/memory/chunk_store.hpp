@@ -25,6 +25,9 @@ class chunk_store {
   /// driver_error, out_of_host_memory.
   [[nodiscard]] status make(std::size_t count) noexcept;
 
+  /// Makes room for `count` more in the books, so that `put` keeps them; false without host memory.
+  [[nodiscard]] bool reserve(std::size_t count) noexcept;
+
   /// Appends `count` spare chunks. REQUIRES: there are as many; room for them in `chunks`.
   void take(std::size_t count, std::vector<chunk_handle>& chunks) noexcept;
 
