@@ -126,6 +126,8 @@ bool block_source::is_finished(const block& one) noexcept {
 void block_source::add_heap(stream_heap& added) {
   const std::lock_guard guard(lock_);
   heaps_.push_back(&added);
+  // What the first has finished was nobody else's business so far.
+  if (heaps_.size() == 2) on_finished(*heaps_.front());
 }
 
 std::uint64_t block_source::stamp() const noexcept {
@@ -142,7 +144,7 @@ void block_source::finish_wait(std::uint64_t covered) noexcept {
 }
 
 void block_source::ask_marks() noexcept {
-  newest_marker_.store(nullptr, std::memory_order_relaxed);
+  marker_.store(0, std::memory_order_relaxed);
   for (std::size_t i = 0;; ++i) {
     stream_heap* heap = nullptr;
     {
@@ -150,8 +152,8 @@ void block_source::ask_marks() noexcept {
       if (i == heaps_.size()) return;
       heap = heaps_[i];
     }
-    std::uint64_t reached = 0;
-    if (!heap->marks.ask(reached)) continue;
+    const std::uint64_t reached = heap->marks.ask();
+    if (reached == 0) continue;
     const std::lock_guard guard(lock_);
     if (heap->finished >= reached) continue;
     heap->finished = reached;
@@ -170,8 +172,14 @@ void block_source::make_finished_idle(stream_heap& heap) noexcept {
     for (block* one = all; one != nullptr;) {
       block* const next = one->right;
       one->right = nullptr;
-      if (is_finished(*one)) one->set_user(nullptr);
-      insert(*one);
+      if (is_finished(*one)) {
+        one->set_user(nullptr);
+        insert(*one);
+      } else {
+        // As it was, and not with an idle neighbour: nothing was freed here.
+        one->set_state(block_state::free);
+        enlist(*one);
+      }
       one = next;
     }
   }

@@ -115,14 +115,18 @@ class block_source {
   [[nodiscard]] std::size_t sharer_count() const noexcept { return sharer_count_.load(std::memory_order_relaxed); }
 
   /// Notes that a heap has set a mark; tells whether another has since all were asked.
-  void note_mark(const stream_heap& marker) noexcept { newest_marker_.store(&marker, std::memory_order_relaxed); }
+  void note_mark(const stream_heap& marker) noexcept {
+    const auto own = reinterpret_cast<std::uintptr_t>(&marker);
+    const std::uintptr_t before = marker_.exchange(own, std::memory_order_relaxed);
+    if (before != 0 && before != own) marker_.store(several_markers, std::memory_order_relaxed);
+  }
   [[nodiscard]] bool has_news(const stream_heap& asking) const noexcept {
-    const stream_heap* marker = newest_marker_.load(std::memory_order_relaxed);
-    return marker != nullptr && marker != &asking;
+    const std::uintptr_t marker = marker_.load(std::memory_order_relaxed);
+    return marker != 0 && marker != reinterpret_cast<std::uintptr_t>(&asking);
   }
 
   /// Makes idle memory available for a request of `bytes` that could not be had, by giving it back to the driver.
-  virtual void reclaim(std::size_t bytes) noexcept = 0;
+  virtual void reclaim(std::size_t) noexcept {}
 
   /// Gives idle memory back to the driver until at most `keep_bytes` are held on the device, as far as there is any.
   virtual void trim(std::size_t keep_bytes) noexcept = 0;
@@ -179,7 +183,7 @@ class block_source {
   }
   /// Makes `bytes` at `at` inside a block of no index a busy block of `heap`; what is left becomes free, used last by
   /// the block's user.
-  [[nodiscard]] block& cut(block& from, std::uintptr_t at, std::size_t bytes, bool keep_rest,
+  [[nodiscard]] block& cut(block& from, std::uintptr_t at, std::size_t bytes, bool cuts_rest,
                            stream_heap& heap) noexcept;
   /// Puts a block into its index, merged with free neighbours of the same user.
   void insert(block& freed) noexcept;
@@ -200,7 +204,8 @@ class block_source {
  private:
   [[nodiscard]] free_index& index_for(const block& one) noexcept;
 
-  std::atomic<const stream_heap*> newest_marker_{nullptr};  // of the marks that nobody has asked yet
+  static constexpr std::uintptr_t several_markers = 1;  // no heap's address
+  std::atomic<std::uintptr_t> marker_{0};               // who has set marks that nobody has asked yet; 0: nobody
   std::atomic<std::size_t> sharer_count_{0};
   std::size_t free_bytes_ = 0;
   object_pool<slab, &slab::next, 64> slabs_;

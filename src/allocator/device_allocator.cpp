@@ -257,7 +257,7 @@ status device_allocator::deallocate(void* pointer) noexcept {
 }
 
 void device_allocator::end_epoch(stream_heap& heap) noexcept {
-  if (stream_key::of(heap.key().stream) != heap.key()) return;  // another thread's own stream
+  if (context().is_lost() || stream_key::of(heap.key().stream) != heap.key()) return;  // another thread's own stream
   std::uint64_t stamp = 0;
   {
     const std::lock_guard guard(heap.lock);
@@ -286,6 +286,7 @@ std::size_t device_allocator::epoch_bytes(const stream_heap& heap) const noexcep
 // What other streams have freed since somebody looked last, as far as it is finished. A driver call for each mark that
 // was set, and none where nobody shares the device.
 void device_allocator::look_at_marks(stream_heap& heap) noexcept {
+  if (context().is_lost()) return;
   const std::unique_lock growth(growth_, std::try_to_lock);
   if (!growth.owns_lock() || is_shut_down()) return;
   const context_scope scope(context());
@@ -317,19 +318,22 @@ status device_allocator::extend(void* pointer, std::size_t bytes) noexcept {
 
   const std::lock_guard growth(growth_);
   if (is_shut_down()) return refuse_after_shutdown();
-  // Another thread may have grown or freed it meanwhile.
-  result = extend_cached(address, bytes, found, done);
-  if (done) return result;
   const context_scope scope(context());
   if (scope.result() != status::ok) return scope.result();
+  // What lies behind it may be in the front, or finished on another stream by now. And another thread may have grown or
+  // freed the block.
+  {
+    const std::lock_guard guard(found.heap->lock);
+    found.heap->flush();
+  }
   end_epoch(*found.heap);
   found.heap->source().ask_marks();
+  result = extend_cached(address, bytes, found, done);
+  if (done) return result;
   if (bytes > std::min(memory_.limit_bytes(), memory_.total_bytes()))
     return fail(status::out_of_memory, "{} bytes were asked for, more than device {} holds or the limit allows", bytes,
                 context().device());
-  result = found.heap->source().extend(*found.heap, *found.large, bytes);
-  if (result != status::ok) return result;
-  return check_books(2, status::ok);
+  return check_books(2, found.heap->source().extend(*found.heap, *found.large, bytes));
 }
 
 /// Makes a block larger by what is cached behind it; `done`: it is, or never can be.

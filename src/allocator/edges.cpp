@@ -9,8 +9,8 @@
 // What is lent is nobody's at its own address, as the shadows are at the block's. When the block is freed, what was lent
 // is free memory again at once; the second mappings go once the work of its stream is finished.
 //
-// It takes a mapping for each chunk of a request, so it is no everyday way: only what could not be had otherwise, before
-// anybody waits.
+// A request that whole chunks cannot serve shares two edges if it must: a mapping for each of its chunks, before anybody
+// waits. While memory is tight, any miss shares one if that saves a chunk.
 #include <algorithm>
 #include <limits>
 #include <utility>
@@ -98,9 +98,12 @@ range::edge_choice range::choose_two_edges(const stream_heap& heap, std::size_t 
 // Where a request goes that shares edges. At the last all whole chunks there are, at an address with nothing beside it.
 // While memory is only tight, one chunk less than without: the end of a request that begins in free memory, else both.
 range::edge_choice range::place_with_edges(const stream_heap& heap, std::size_t bytes, std::size_t alignment,
-                                           bool last_try, place& chosen) const noexcept {
+                                           effort how, place& chosen) const noexcept {
   const std::size_t unit = memory_.chunk_bytes();
-  if (alignment > unit || !memory_.has_aliases()) return {};
+  const bool last_try = how == effort::last_edges;
+  if (alignment > unit || !memory_.has_aliases() || policy_ == growth_policy::fail || how == effort::whole_chunks ||
+      !(last_try || is_tight()))
+    return {};
   const bool fresh =
       last_try || (chosen.first->in_state(block_state::unmapped) && chosen.begin == chosen.first->begin());
   if (!fresh) {
@@ -210,21 +213,18 @@ void range::retire_edges() noexcept {
     block* shadow = nullptr;
     {
       const std::lock_guard guard(lock_);
-      if (edges_[i].owner == nullptr && is_finished(*edges_[i].shadow)) {
-        shadow = edges_[i].shadow;
-        edges_[i] = edges_.back();
-        edges_.pop_back();
-      }
+      if (edges_[i].owner == nullptr && is_finished(*edges_[i].shadow)) shadow = edges_[i].shadow;
     }
-    if (shadow == nullptr) {
+    std::vector<chunk_handle> none;  // an alias gives no chunk
+    // What cannot be unmapped now is tried again next time.
+    if (shadow == nullptr ||
+        books_of(*shadow).unmap(books_of(*shadow).place_of(shadow->begin()), 1, none) != status::ok) {
       ++i;
       continue;
     }
-    std::vector<chunk_handle> none;  // an alias gives no chunk
-    reservation& books = books_of(*shadow);
-    // What cannot be unmapped now stays shadow for good.
-    if (books.unmap(books.place_of(shadow->begin()), 1, none) != status::ok) continue;
     const std::lock_guard guard(lock_);
+    edges_[i] = edges_.back();
+    edges_.pop_back();
     shadow->set_user(nullptr);
     shadow->set_state(block_state::mapping);
     give_claim_back({shadow, shadow});

@@ -1,9 +1,9 @@
 // How far the work of one stream has come: a few marks in it, each an event with the stamp of what was freed before.
 // Others may take what a stream has freed once the host has seen a mark behind it reached.
 //
-// An event is recorded by the thread that frees, on the stream that it frees for, never on another's: a handle may be
-// capturing, destroyed, or mean another stream to another thread, and only who is using it knows. While the stream is
-// capturing none is recorded. Afterwards the event alone is asked.
+// An event is recorded by a thread that frees or asks for memory, on the stream that it does so for, never on another's: a
+// handle may be capturing, destroyed, or mean another stream to another thread, and only who is using it knows. While
+// the stream is capturing none is recorded. Afterwards the event alone is asked.
 //
 // Threads: a mutex of its own, held across driver calls; who finds it taken goes on without.
 // REQUIRES of functions that call the driver: a context_scope on the calling thread.
@@ -31,8 +31,8 @@ class stream_marks {
   /// if there is none now: the stream captures, the driver refuses, or another thread is at it.
   bool set(std::uint64_t stamp) noexcept;
 
-  /// Asks which marks have been reached, and raises `finished` to the newest one's stamp. True if it rose.
-  bool ask(std::uint64_t& finished) noexcept;
+  /// Asks which marks have been reached; gives the newest one's stamp, 0 if none was since it was asked before.
+  [[nodiscard]] std::uint64_t ask() noexcept;
 
   /// Gives the events back; no mark is set afterwards.
   void close() noexcept;
@@ -42,6 +42,14 @@ class stream_marks {
     CUevent event = nullptr;
     std::uint64_t stamp = 0;
   };
+
+  /// Makes a call; notes an error that stays.
+  template <typename Function, typename... Args>
+  CUresult call(Function function, Args... args) const noexcept {
+    const CUresult code = context_.api().call(function, args...);
+    context_.note_if_sticky(code);
+    return code;
+  }
 
   const primary_context& context_;
   const CUstream stream_;

@@ -69,61 +69,61 @@ status range::add_stretch(std::size_t least_bytes) {
   return status::ok;
 }
 
-// The window of `bytes` from `begin` on: what must be mapped for it, in whole chunks.
-void range::consider(const block& from, std::uintptr_t begin, std::size_t bytes, place& best) const noexcept {
-  const std::size_t unit = memory_.chunk_bytes();
-  const std::uintptr_t end = begin + bytes;
-  std::size_t new_bytes = 0;
-  for (const block* one = &from; one != nullptr && one->begin() < end; one = one->next) {
-    if (!one->in_state(block_state::unmapped)) continue;
-    const std::uintptr_t low = std::max(one->begin(), round_down(begin, unit));
-    const std::uintptr_t high = std::min(one->end(), round_up(end, unit));
-    new_bytes += high - low;
-  }
-  if (new_bytes >= best.new_bytes) return;
-  best.first = const_cast<block*>(&from);
-  best.begin = begin;
-  best.new_bytes = new_bytes;
-}
+namespace {
 
+/// Walks up through blocks, and counts the unmapped bytes below an address.
+struct unmapped_counter {
+  block* at;
+  std::size_t below = 0;  // the block that it is at
+
+  /// REQUIRES: addresses never fall; they lie no further than the last block that may be walked to ends.
+  [[nodiscard]] std::size_t count_below(std::uintptr_t address) noexcept {
+    for (; at->end() <= address && at->next != nullptr; at = at->next) below += unmapped_bytes(*at);
+    return below + std::min(unmapped_bytes(*at), static_cast<std::size_t>(address - at->begin()));
+  }
+  static std::size_t unmapped_bytes(const block& one) noexcept {
+    return one.in_state(block_state::unmapped) ? one.bytes : 0;
+  }
+};
+
+}  // namespace
+
+// Windows are looked at whose beginning is that of an open block, or whose end is that of a free one: they take all of it,
+// and leave the rest of the chunk they begin in. Each open block is walked over a few times, whatever the windows' length.
 range::place range::find_place(const stream_heap& heap, std::size_t bytes, std::size_t alignment) const noexcept {
-  const auto usable = [&](const block* one) {
-    if (one == nullptr) return false;
-    return one->in_state(block_state::unmapped) || is_usable(*one, heap);
-  };
+  const std::size_t unit = memory_.chunk_bytes();
   place best;
   for (block* unmapped = unmapped_; unmapped != nullptr; unmapped = unmapped->right) {
-    // A stretch of usable addresses with several unmapped blocks is looked at once, from the first of them.
+    // A run of open blocks with several unmapped ones is looked at once, from the first of them.
     block* first = unmapped;
     bool seen = false;
-    while (usable(first->prev)) {
+    while (!seen && is_open(first->prev, heap)) {
       first = first->prev;
-      if (first->in_state(block_state::unmapped)) {
-        seen = true;
-        break;
-      }
+      seen = first->in_state(block_state::unmapped);
     }
     if (seen) continue;
     const block* last = unmapped;
-    while (usable(last->next)) last = last->next;
+    while (is_open(last->next, heap)) last = last->next;
     if (last->end() - first->begin() < bytes) continue;
 
-    for (const block* one = first;; one = one->next) {
-      const std::uintptr_t begin = round_up(one->begin(), alignment);
-      if (begin < one->end() && begin + bytes <= last->end()) consider(*one, begin, bytes, best);
-      if (one == last) break;
-    }
-    // Windows that end where a free block ends take all of it, and leave the rest of the chunk they begin in.
-    for (const block *one = last, *from = last;; one = one->prev) {
-      if (one->in_state(block_state::free) && one->end() - first->begin() >= bytes) {
-        const std::uintptr_t begin = round_down(one->end() - bytes, alignment);
-        if (begin >= first->begin()) {
-          if (from->begin() > one->begin()) from = one;
-          while (from->begin() > begin) from = from->prev;
-          consider(*from, begin, bytes, best);
+    for (const bool by_end : {false, true}) {
+      unmapped_counter low{first};
+      unmapped_counter high{first};
+      for (const block* one = first;; one = one->next) {
+        const std::uintptr_t begin =
+            by_end ? round_down(one->end() - bytes, alignment) : round_up(one->begin(), alignment);
+        const bool fits =
+            by_end ? one->in_state(block_state::free) && one->end() >= first->begin() + bytes && begin >= first->begin()
+                   : begin < one->end() && begin + bytes <= last->end();
+        if (fits) {
+          // What is missing comes in whole chunks. Chunks that a free block shares with its neighbour are not missing.
+          const std::size_t below = low.count_below(begin);
+          const std::size_t begun = low.at->in_state(block_state::unmapped) ? begin % unit : 0;
+          const std::size_t new_bytes = round_up(high.count_below(begin + bytes) - (below - begun), unit);
+          if (new_bytes < best.new_bytes) best = {low.at, begin, new_bytes};
         }
+        if (one == last) break;
       }
-      if (one == first) break;
     }
   }
   return best;

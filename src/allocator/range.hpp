@@ -11,6 +11,9 @@
 //   chunk_supply.cpp   where chunks come from, and when they are given back
 //   edges.cpp          edges that are shared
 //
+// Guarded by growth: reservations, the store, `stretches_`. By the source's lock: blocks, `unmapped_`. `edges_` and what the
+// settings say change under both, so that either is enough to read them.
+//
 // Invariants: mapped: chunks lie under all blocks but the unmapped ones, and under those none does; whole: an unmapped
 // block begins and ends at chunk borders; listed: the unmapped blocks are those of the list `unmapped_`; edges: an edge's
 // owner and what was lent to it are the whole chunk, at either address, together with what is not the owner's.
@@ -37,7 +40,6 @@ class range final : public block_source {
   [[nodiscard]] status grow(stream_heap& heap, std::size_t bytes, std::size_t alignment, bool last_try,
                             block*& found) override;
   [[nodiscard]] status extend(stream_heap& heap, block& live, std::size_t requested_bytes) noexcept override;
-  void reclaim(std::size_t) noexcept override {}
   void trim(std::size_t keep_bytes) noexcept override;
   void close() noexcept override;
 
@@ -76,6 +78,13 @@ class range final : public block_source {
     block* shadow = nullptr;  // at the second mapping: what the owner does not have of it, and all of it once freed
   };
 
+  /// How a request is tried.
+  enum class effort {
+    as_usual,      // an edge may save a chunk
+    whole_chunks,  // the driver did not map an edge: without
+    last_edges,    // whole chunks did not do: with two edges
+  };
+
   /// Where those bytes of a request come from that whole chunks do not hold: the free end of one chunk, the free
   /// beginning of another.
   struct edge_choice {
@@ -86,6 +95,8 @@ class range final : public block_source {
     [[nodiscard]] bool found() const noexcept { return suffix != nullptr || prefix != nullptr; }
   };
 
+  /// Does `grow`, but for what is cleared up before and after.
+  [[nodiscard]] status stitch(stream_heap& heap, std::size_t bytes, std::size_t alignment, block*& found);
   [[nodiscard]] status add_stretch(std::size_t least_bytes);
   void on_finished(stream_heap& heap) noexcept override;
 
@@ -111,8 +122,11 @@ class range final : public block_source {
   void retire_edges() noexcept;
 
   // REQUIRES for all from here on: lock_ is held.
+  /// Tells whether a request of the heap may lie on a block: it is free memory for it, or unmapped.
+  [[nodiscard]] static bool is_open(const block* one, const stream_heap& heap) noexcept {
+    return one != nullptr && (one->in_state(block_state::unmapped) || is_usable(*one, heap));
+  }
   [[nodiscard]] place find_place(const stream_heap& heap, std::size_t bytes, std::size_t alignment) const noexcept;
-  void consider(const block& from, std::uintptr_t begin, std::size_t bytes, place& best) const noexcept;
   [[nodiscard]] claim take_claim(const place& chosen, std::size_t bytes) noexcept;
   void give_claim_back(const claim& claimed) noexcept;
   void return_spares(const claim& claimed) noexcept;
@@ -129,7 +143,7 @@ class range final : public block_source {
 
   // Shared edges (edges.cpp).
   [[nodiscard]] edge_choice place_with_edges(const stream_heap& heap, std::size_t bytes, std::size_t alignment,
-                                             bool last_try, place& chosen) const noexcept;
+                                             effort how, place& chosen) const noexcept;
   [[nodiscard]] edge_choice choose_edge(const stream_heap& heap, std::size_t lacking, std::size_t alignment,
                                         const window* taken) const noexcept;
   [[nodiscard]] edge_choice choose_two_edges(const stream_heap& heap, std::size_t lacking,
@@ -139,6 +153,7 @@ class range final : public block_source {
   void give_edges_back(const edge_choice& edges) noexcept;
   void share(block& owner, block& lent, block& shadow) noexcept;
   [[nodiscard]] bool return_edges(block& freed) noexcept override;
+  /// REQUIRES: growth is held; lock_ need not be.
   [[nodiscard]] static chunk_handle chunk_under(const block& piece) noexcept;
 
   /// Takes a free or unmapped block out of its index or list, or puts one in, unmerged.

@@ -10,9 +10,16 @@
 
 namespace terrazzo::detail {
 
-status range::grow(stream_heap& heap, std::size_t bytes, std::size_t alignment, bool final_try, block*& found) {
+status range::grow(stream_heap& heap, std::size_t bytes, std::size_t alignment, bool last_try, block*& found) {
   retire_edges();
-  for (bool last_try = false;;) {
+  const status result = stitch(heap, bytes, alignment, found);
+  // Chunks that were made for it would be lost to everybody else.
+  if (last_try && result == status::out_of_memory) store_.trim(0);
+  return result;
+}
+
+status range::stitch(stream_heap& heap, std::size_t bytes, std::size_t alignment, block*& found) {
+  for (effort how = effort::as_usual;;) {
     claim claimed;
     place chosen;
     edge_choice edges;
@@ -24,9 +31,8 @@ status range::grow(stream_heap& heap, std::size_t bytes, std::size_t alignment, 
       if (!blocks_.ensure(10) || !reserve_edges())
         return fail(status::out_of_host_memory, "no host memory for the books of a block");
       chosen = find_place(heap, bytes, alignment);
-      if (chosen.first != nullptr && policy_ != growth_policy::fail && (last_try || is_tight()))
-        edges = place_with_edges(heap, bytes, alignment, last_try, chosen);
-      if (chosen.first != nullptr && (!last_try || edges.found())) {
+      if (chosen.first != nullptr) edges = place_with_edges(heap, bytes, alignment, how, chosen);
+      if (chosen.first != nullptr && (how != effort::last_edges || edges.found())) {
         claimed = take_claim(chosen, bytes);
         take_edges(edges);
       }
@@ -36,11 +42,8 @@ status range::grow(stream_heap& heap, std::size_t bytes, std::size_t alignment, 
       if (added != status::ok) return added;
       continue;
     }
-    if (claimed.first == nullptr) {
-      // Chunks that were made for it would be lost to everybody else.
-      if (final_try) store_.trim(0);
+    if (claimed.first == nullptr)
       return fail(status::out_of_memory, "{} bytes are not free, not even in whole chunks and two edges", bytes);
-    }
     std::vector<chunk_handle> chunks;
     status result = gather(heap, claimed.chunk_count - (edges.suffix != nullptr) - (edges.prefix != nullptr), chunks);
     if (result == status::ok) result = map_claim(claimed, edges, chunks);
@@ -51,8 +54,10 @@ status range::grow(stream_heap& heap, std::size_t bytes, std::size_t alignment, 
     }
     give_claim_back(claimed);
     give_edges_back(edges);
-    if (result != status::out_of_memory || last_try) return result;
-    last_try = true;
+    if (how == effort::last_edges) return result;
+    if (result == status::out_of_memory) how = effort::last_edges;
+    else if (result == status::driver_error && edges.found()) how = effort::whole_chunks;
+    else return result;
   }
 }
 
@@ -77,7 +82,7 @@ status range::extend(stream_heap& heap, block& live, std::size_t requested_bytes
     }
     std::uintptr_t covered = end;
     for (const block* one = live.next; covered < address + bytes; one = one->next) {
-      if (one == nullptr || !(one->in_state(block_state::unmapped) || is_usable(*one, heap))) return refuse();
+      if (!is_open(one, heap)) return refuse();
       covered = one->end();
     }
     claimed = take_claim({live.next, end, 0}, address + bytes - end);
@@ -85,12 +90,14 @@ status range::extend(stream_heap& heap, block& live, std::size_t requested_bytes
   std::vector<chunk_handle> chunks;
   status result = gather(heap, claimed.chunk_count, chunks);
   if (result == status::ok) result = map_claim(claimed, {}, chunks);
-  const std::lock_guard heap_guard(heap.lock);
-  const std::lock_guard guard(lock_);
   if (result != status::ok) {
+    if (result == status::out_of_memory) store_.trim(0);  // made for it alone
+    const std::lock_guard guard(lock_);
     give_claim_back(claimed);
     return result;
   }
+  const std::lock_guard heap_guard(heap.lock);
+  const std::lock_guard guard(lock_);
   block& more = settle(claimed, {}, end, address + bytes - end, heap);
   // The program may not free a block while it grows; if it has, what was brought is free memory.
   if (live.next != &more || live.begin() != address || !live.in_state(block_state::allocated)) {

@@ -84,14 +84,18 @@ status driver::load_from(const symbol_lookup& lookup, const std::string& origin,
   return status::ok;
 }
 
-status driver::fail_call(const char* function, CUresult result, std::string_view purpose) const noexcept {
+const char* driver::error_name(CUresult code) const noexcept {
   const char* name = nullptr;
+  return functions_.cuGetErrorName(code, &name) == CUDA_SUCCESS && name != nullptr ? name : "unknown CUresult";
+}
+
+status driver::fail_call(const char* function, CUresult result, std::string_view purpose) const noexcept {
   const char* sentence = nullptr;
-  if (functions_.cuGetErrorName(result, &name) != CUDA_SUCCESS || name == nullptr) name = "unknown CUresult";
   if (functions_.cuGetErrorString(result, &sentence) != CUDA_SUCCESS || sentence == nullptr)
     sentence = "no description";
   return fail(result == CUDA_ERROR_OUT_OF_MEMORY ? status::out_of_memory : status::driver_error,
-              "{} failed while {}: {} ({}, {})", function, purpose, name, static_cast<int>(result), sentence);
+              "{} failed while {}: {} ({}, {})", function, purpose, error_name(result), static_cast<int>(result),
+              sentence);
 }
 
 status primary_context::retain(std::shared_ptr<const driver> api, int device, primary_context& result) {
@@ -154,20 +158,22 @@ bool is_sticky(CUresult code) noexcept {
 }  // namespace
 
 status primary_context::fail_call(const char* function, CUresult result, std::string_view purpose) const noexcept {
-  if (is_sticky(result)) state_->lost_by.store(result, std::memory_order_relaxed);
+  note_if_sticky(result);
   return api().fail_call(function, result, purpose);
+}
+
+void primary_context::note_if_sticky(CUresult result) const noexcept {
+  if (is_sticky(result)) state_->lost_by.store(result, std::memory_order_relaxed);
 }
 
 status primary_context::refuse_if_lost() const noexcept {
   const CUresult code = state_->lost_by.load(std::memory_order_relaxed);
   if (code == CUDA_SUCCESS) return status::ok;
-  const char* name = nullptr;
-  if (api().functions().cuGetErrorName(code, &name) != CUDA_SUCCESS || name == nullptr) name = "unknown CUresult";
   return fail(
       status::device_lost,
       "device {} was lost to the program by {} ({}): no call in its context succeeds any more. Find what caused "
       "it (compute-sanitizer shows where), and start the process anew",
-      device(), name, static_cast<int>(code));
+      device(), api().error_name(code), static_cast<int>(code));
 }
 
 context_scope::context_scope(const primary_context& context, capture_mode mode) noexcept : context_(context) {

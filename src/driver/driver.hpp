@@ -70,6 +70,9 @@ class driver {
   }
   [[nodiscard]] std::uint64_t call_count() const noexcept { return calls_.load(std::memory_order_relaxed); }
 
+  /// Names a result, as in "CUDA_ERROR_OUT_OF_MEMORY".
+  [[nodiscard]] const char* error_name(CUresult code) const noexcept;
+
   /// Keeps "cuMemCreate failed on ...: CUDA_ERROR_... (sentence)" as the last error and returns `out_of_memory` for
   /// CUDA_ERROR_OUT_OF_MEMORY, else `driver_error`.
   status fail_call(const char* function, CUresult result, std::string_view purpose) const noexcept;
@@ -104,6 +107,10 @@ class primary_context {
   /// As `driver::fail_call`; and notes an error after which no call in this context can succeed, such as an illegal
   /// address in a kernel: from then on `refuse_if_lost` says so, instead of calls that would fail one after the other.
   status fail_call(const char* function, CUresult result, std::string_view purpose) const noexcept;
+  void note_if_sticky(CUresult result) const noexcept;
+  [[nodiscard]] bool is_lost() const noexcept {
+    return state_->lost_by.load(std::memory_order_relaxed) != CUDA_SUCCESS;
+  }
   [[nodiscard]] status refuse_if_lost() const noexcept;
 
   /// Leaves the context retained for the rest of the process: at process exit the driver may be gone before us.
