@@ -9,7 +9,7 @@
 // An allocator has one source of each kind that its settings have asked for so far, and takes new blocks from the one
 // that they ask for now; a stream has a heap for each.
 //
-// Locks, in the order in which they are taken: growth (a mutex; held across driver calls, by misses alone), that of
+// Locks, in the order in which they are taken: growth (a mutex; held across driver calls, by misses and whoever asks marks), that of
 // the list of heaps, a heap's (never two, but in `validate` and `shutdown`, in the order of the heaps), the source's. A
 // heap's and a source's are spin locks, and no driver call is made under them: who finds what he needs cached waits for
 // nobody's driver.

@@ -53,7 +53,7 @@ std::size_t range::count_to_make_first(std::size_t missing) noexcept {
   const std::lock_guard guard(lock_);
   const std::size_t needed = held - store_.spare_count() * unit - free_bytes() + missing * unit;
   needed_peak_ = std::max(needed_peak_, needed);
-  std::size_t wanted = needed_peak_ + needed_peak_ / (heaps_.size() > 1 ? 32 : 256);
+  std::size_t wanted = needed_peak_ + needed_peak_ / (sharer_count() > 1 ? 32 : 256);
   if (policy_ != growth_policy::move || is_tight()) wanted = std::min(held + missing * unit, garbage_from_bytes());
   return std::min(missing, (wanted - std::min(wanted, held)) / unit);
 }

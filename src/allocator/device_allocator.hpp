@@ -2,7 +2,8 @@
 // nothing cached fits (ladder.cpp).
 //
 // Steps of an allocation: round the request; the heap, through a one-entry cache of the calling thread; lock it,
-// nothing else; a slab, the front, or the source's free blocks. Only then, with no lock held, the ladder. Steps of a
+// nothing else; a slab, the front, or the source's free blocks, and what other streams have marked as finished. Only
+// then, with no lock held, the ladder. Steps of a
 // deallocation: the address map tells slab or block; its heap; lock that, or leave the block on its remote list.
 //
 // Threads: all functions but the destructor may be called at any time. After `shutdown` those that
@@ -46,7 +47,8 @@ class device_allocator {
   [[nodiscard]] statistics stats() const noexcept;
   void reset_peaks() noexcept;
   [[nodiscard]] status validate() const noexcept;
-  /// Calls `visit(block)` for each block of each segment, in the order of addresses within one. Other threads wait.
+  /// Calls `visit(block)` for each block of each segment, in the order of addresses within one. Their
+  /// addresses, sizes and states fit each other; what a heap guards of them may change meanwhile.
   void visit_blocks(const std::function<void(const block&)>& visit) const;
 
   [[nodiscard]] const device_memory& memory() const noexcept { return memory_; }

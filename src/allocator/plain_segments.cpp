@@ -119,17 +119,19 @@ status plain_segments::add_piece(stream_heap& heap, std::size_t segment_bytes, s
   return result;
 }
 
-block& plain_segments::join_if_finished(const piece& one) noexcept {
+block* plain_segments::join_if_finished(const piece& one) noexcept {
   for (const block* each = one.first; each != nullptr; each = each->next)
-    if (!each->in_state(block_state::free) || !is_finished(*each)) return *one.first;
+    if (!each->in_state(block_state::free) || !is_finished(*each)) return nullptr;
   block& whole = *one.first;
   delist(whole);
   while (whole.next != nullptr) {
     delist(*whole.next);
     blocks_.put(*absorb_next(whole));
   }
+  // The latest stamp may be another stream's, and later than what is known of this one.
+  if (whole.last_user() != nullptr) whole.stamp = std::min(whole.stamp, whole.last_user()->finished);
   insert(whole);
-  return whole;
+  return &whole;
 }
 
 template <typename Chosen, typename Enough>
@@ -139,14 +141,14 @@ std::size_t plain_segments::release(Chosen chosen, Enough enough) noexcept {
     piece& one = *pieces_[i];
     {
       const std::lock_guard guard(lock_);
-      block& whole = join_if_finished(one);
-      if (whole.next != nullptr || !whole.in_state(block_state::free) || !is_finished(whole) || !chosen(whole)) {
+      block* whole = join_if_finished(one);
+      if (whole == nullptr || !chosen(*whole)) {
         ++i;
         continue;
       }
-      delist(whole);
+      delist(*whole);
       drop_segment(one);
-      blocks_.put(whole);
+      blocks_.put(*whole);
     }
     address_map::forget(one.address, one.bytes);
     memory_.free_plain(one.driver_address, one.driver_bytes);

@@ -43,8 +43,8 @@ class plain_segments final : public block_source {
   [[nodiscard]] status add_piece(stream_heap& heap, std::size_t segment_bytes, std::size_t bytes, std::size_t alignment,
                                  block*& found);
   void collect_garbage() noexcept;
-  /// Makes one block of a segment whose blocks are all free and finished; returns its first block. REQUIRES: lock_.
-  [[nodiscard]] block& join_if_finished(const piece& one) noexcept;
+  /// Makes one block of a segment whose blocks are all free and finished; null if they are not. REQUIRES: lock_.
+  [[nodiscard]] block* join_if_finished(const piece& one) noexcept;
   /// Gives unsplit idle segments back that `chosen(block)` picks, until `enough()`; returns how many.
   template <typename Chosen, typename Enough>
   std::size_t release(Chosen chosen, Enough enough) noexcept;

@@ -40,16 +40,19 @@ void stream_heap::unlist(slab& full) noexcept {
 }
 
 void stream_heap::count_extended(block& live, std::size_t bytes_before, std::size_t requested_bytes) noexcept {
-  counters_.requested_bytes += requested_bytes - live.requested_bytes;
-  counters_.requested_peak = std::max(counters_.requested_peak, counters_.requested_bytes);
+  count_requested(live.requested_bytes, requested_bytes);
   counters_.allocated_bytes += live.bytes - bytes_before;
   counters_.allocated_peak = std::max(counters_.allocated_peak, counters_.allocated_bytes);
   live.requested_bytes = requested_bytes;
 }
 
-void stream_heap::extend_small(slab& in, std::uint32_t index, std::size_t requested_bytes) noexcept {
-  counters_.requested_bytes += requested_bytes - slab::requested_of(in.record(index));
+void stream_heap::count_requested(std::size_t before, std::size_t now) noexcept {
+  counters_.requested_bytes += now - before;
   counters_.requested_peak = std::max(counters_.requested_peak, counters_.requested_bytes);
+}
+
+void stream_heap::extend_small(slab& in, std::uint32_t index, std::size_t requested_bytes) noexcept {
+  count_requested(slab::requested_of(in.record(index)), requested_bytes);
   in.set_requested(index, requested_bytes);
 }
 

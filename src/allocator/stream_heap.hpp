@@ -192,6 +192,7 @@ class alignas(64) stream_heap {
   stream_marks marks;
 
  private:
+  void count_requested(std::size_t before, std::size_t now) noexcept;
   void list(slab& has_room) noexcept;
   void unlist(slab& full) noexcept;
   void close_slab(slab& empty) noexcept;

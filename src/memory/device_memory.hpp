@@ -6,7 +6,8 @@
 //   limit        what terrazzo may hold on the device; headroom: what it leaves free for others
 //
 // Invariants: held_bytes == bytes of plain segments + chunk_bytes * (mapped chunks + spare chunks);
-// a sequence of driver calls that fails part-way undoes its steps, so that a failed function has changed nothing.
+// a sequence of driver calls that fails part-way undoes its steps, so that a failed function has changed nothing; but
+// chunks that could be created are kept.
 // Threads: a device_memory may be used by several threads at once; its counters are atomic.
 // REQUIRES of every function that calls the driver: a context_scope of `context()` on the calling thread.
 #pragma once
