@@ -203,3 +203,47 @@ TEST_CASE("fault: the thread's stream-capture mode is what it was whichever call
     if (!reached) break;
   }
 }
+
+TEST_CASE("fault: an error that stays is told once and no further call is made") {
+  for (const kind_case& kind : kinds) {
+    CAPTURE(std::string(kind.name));
+    // No session: what is lost with the device cannot be given back.
+    REQUIRE(terrazzo_softgpu_configure("memory=64MiB") == 0);
+    std::shared_ptr<const detail::driver> api;
+    REQUIRE(detail::driver::load_from(terrazzo_softgpu_symbol, "the software GPU", true, api) == status::ok);
+    std::unique_ptr<detail::device_allocator> one;
+    REQUIRE(detail::device_allocator::open(api, 0, parse_config(kind.conf), one) == status::ok);
+    void* block = nullptr;
+    REQUIRE(one->allocate(3 * mib, nullptr, 512, block) == status::ok);
+    REQUIRE(terrazzo_softgpu_fail("cuMemCreate", 1, CUDA_ERROR_ILLEGAL_ADDRESS, UINT64_MAX) == 0);
+    REQUIRE(terrazzo_softgpu_fail("cuMemAlloc", 1, CUDA_ERROR_ILLEGAL_ADDRESS, UINT64_MAX) == 0);
+    void* other = nullptr;
+    CHECK(one->allocate(40 * mib, nullptr, 512, other) == status::driver_error);
+    CHECK(std::string(last_error_message()).find("ILLEGAL_ADDRESS") != std::string::npos);
+    const std::uint64_t calls = api->call_count();
+    CHECK(one->allocate(40 * mib, nullptr, 512, other) == status::device_lost);
+    CHECK(std::string(last_error_message()).find("ILLEGAL_ADDRESS") != std::string::npos);
+    CHECK(one->deallocate(block) == status::ok);  // the books still work
+    CHECK(one->allocate(3 * mib, nullptr, 512, other) == status::ok);
+    std::size_t given_back = 0;
+    CHECK(one->trim(0, given_back) == status::device_lost);
+    CHECK(one->validate() == status::ok);
+    one.reset();
+    CHECK(api->call_count() <= calls + 1);  // the context is released
+    terrazzo_softgpu_fail(nullptr, 0, 0, 0);
+  }
+}
+
+TEST_CASE("fault: an error that stays is noticed where a mark is set") {
+  REQUIRE(terrazzo_softgpu_configure("memory=64MiB") == 0);
+  std::shared_ptr<const detail::driver> api;
+  REQUIRE(detail::driver::load_from(terrazzo_softgpu_symbol, "the software GPU", true, api) == status::ok);
+  std::unique_ptr<detail::device_allocator> one;
+  REQUIRE(detail::device_allocator::open(api, 0, config(), one) == status::ok);
+  void* block = nullptr;
+  REQUIRE(terrazzo_softgpu_fail("cuEventRecord", 1, CUDA_ERROR_ILLEGAL_ADDRESS, 1) == 0);
+  (void)one->allocate(3 * mib, nullptr, 512, block);
+  CHECK(one->allocate(40 * mib, nullptr, 512, block) == status::device_lost);
+  one.reset();
+  terrazzo_softgpu_fail(nullptr, 0, 0, 0);
+}

@@ -171,6 +171,41 @@ TEST_CASE("stitching: without aliases a request that needs them fails and nothin
   CHECK(one->validate() == status::ok);
 }
 
+TEST_CASE("stitching: a request that an edge would save a chunk is served without it if it cannot be mapped") {
+  session on("memory=16MiB");
+  void* beginning = on.allocate(512 * kib);  // of a chunk that is used otherwise
+  REQUIRE(on.allocate(1536 * kib) != nullptr);
+  REQUIRE(on.allocate(8 * mib) != nullptr);  // more than half of the device is held
+  REQUIRE(on.deallocate(beginning) == status::ok);
+  const std::size_t held = on.reserved();
+  void* sharing = on.allocate(2 * mib + 256 * kib);
+  REQUIRE(sharing != nullptr);
+  CHECK(on.reserved() == held + 2 * mib);
+  REQUIRE(on.deallocate(sharing) == status::ok);
+  std::size_t given_back = 0;
+  REQUIRE(on.allocator->trim(0, given_back) == status::ok);
+  REQUIRE(on.reserved() == held);
+  on.gpu.fail("cuMemMap", 1, CUDA_ERROR_NOT_SUPPORTED);
+  void* block = on.allocate(2 * mib + 256 * kib);
+  REQUIRE(block != nullptr);
+  CHECK(terrazzo_softgpu_failures() == 1);
+  CHECK(on.reserved() == held + 4 * mib);
+  std::memset(block, 'x', 2 * mib + 256 * kib);
+  CHECK(on.is_valid());
+}
+
+TEST_CASE("stitching: what one stream has finished serves the second that comes") {
+  session on("memory=256MiB;backed=0", "on_miss:create");
+  void* first = on.allocate(20 * mib, 1);
+  REQUIRE(on.allocate(2 * mib, 1) != nullptr);
+  REQUIRE(on.deallocate(first) == status::ok);
+  REQUIRE(on.allocate(21 * mib, 1) != nullptr);  // a miss, which sees that what was freed is finished
+  const std::size_t reserved = on.reserved();
+  CHECK(on.allocate(20 * mib, 2) == first);
+  CHECK(on.reserved() == reserved);
+  CHECK(on.gpu.calls("cuCtxSynchronize") == 0);
+}
+
 TEST_CASE("stitching: no request fails that whole chunks and the best two edges hold") {
   for (const std::size_t stream_count : {1, 3}) {
     CAPTURE(stream_count);
@@ -332,102 +367,4 @@ TEST_CASE("stitching: ranges are chained when the first is used up") {
   for (void* block : blocks) REQUIRE(on.deallocate(block) == status::ok);
   CHECK(on.allocate(250 * mib) != nullptr);  // larger than any: a range of its own
   CHECK(on.is_valid());
-}
-
-TEST_CASE("extend: a block grows into free memory behind it without a driver call") {
-  for (const kind_case& kind : kinds) {
-    CAPTURE(std::string(kind.name));
-    session on("memory=64MiB", kind.conf);
-    void* all = on.allocate(9 * mib);
-    REQUIRE(on.deallocate(all) == status::ok);
-    void* block = on.allocate(3 * mib);
-    std::memset(block, 'k', 3 * mib);
-    const std::uint64_t calls = on.gpu.calls();
-    REQUIRE(on.allocator->extend(block, 5 * mib) == status::ok);
-    CHECK(on.gpu.calls() == calls);
-    std::memset(block, 'l', 5 * mib);
-    CHECK(on.allocator->stats().requested_bytes.current == 5 * mib);
-    CHECK(on.allocator->stats().allocated_bytes.current == 5 * mib);
-    CHECK(on.allocator->stats().allocations.current == 1);
-    std::size_t bytes = 0;
-    CHECK(on.allocator->find_requested_bytes(block, bytes) == status::ok);
-    CHECK(bytes == 5 * mib);
-    CHECK(on.is_valid());
-    CHECK(on.deallocate(block) == status::ok);
-    CHECK(on.allocate(9 * mib) == all);
-  }
-}
-
-TEST_CASE("extend: a block grows by memory that is mapped behind it") {
-  session on("memory=64MiB");
-  void* block = on.allocate(3 * mib);
-  std::memset(block, 'k', 3 * mib);
-  for (std::size_t size = 4; size <= 60; size += 7) {
-    REQUIRE(on.allocator->extend(block, size * mib) == status::ok);
-    static_cast<char*>(block)[size * mib - 1] = 'k';
-  }
-  CHECK(on.reserved() == 60 * mib);
-  const char* contents = static_cast<const char*>(block);
-  CHECK(std::all_of(contents, contents + 3 * mib, [](char each) { return each == 'k'; }));
-  CHECK(on.allocator->extend(block, 66 * mib) == status::out_of_memory);
-  CHECK(on.allocator->extend(block, 64 * mib) == status::ok);
-  CHECK(on.is_valid());
-  CHECK(on.deallocate(block) == status::ok);
-}
-
-TEST_CASE("extend: a block with another behind it stays as it is") {
-  for (const kind_case& kind : kinds) {
-    CAPTURE(std::string(kind.name));
-    session on("memory=64MiB", kind.conf);
-    void* block = on.allocate(3 * mib);
-    void* next = on.allocate(3 * mib);
-    CHECK(address_of(next) == address_of(block) + 3 * mib);
-    CHECK(on.allocator->extend(block, 4 * mib) == status::out_of_memory);
-    CHECK(on.allocator->extend(block, 2 * mib) == status::ok);
-    CHECK(on.allocator->stats().requested_bytes.current == 5 * mib);
-    CHECK(on.allocator->stats().allocated_bytes.current == 6 * mib);
-    CHECK(on.is_valid());
-  }
-}
-
-TEST_CASE("extend: a small block grows within its size class") {
-  session on("memory=64MiB");
-  void* block = on.allocate(9000);
-  CHECK(on.allocator->extend(block, 9216) == status::ok);
-  CHECK(on.allocator->stats().requested_bytes.current == 9216);
-  CHECK(on.allocator->extend(block, 70000) == status::out_of_memory);
-  CHECK(on.is_valid());
-  REQUIRE(on.deallocate(block) == status::ok);
-  CHECK(on.allocator->extend(block, 100) == status::double_free);
-  CHECK(on.allocator->extend(nullptr, 100) == status::foreign_pointer);
-}
-
-TEST_CASE("stitching: an error that stays is told once and no further call is made") {
-  for (const kind_case& kind : kinds) {
-    CAPTURE(std::string(kind.name));
-    // No session: what is lost with the device cannot be given back.
-    REQUIRE(terrazzo_softgpu_configure("memory=64MiB") == 0);
-    std::shared_ptr<const detail::driver> api;
-    REQUIRE(detail::driver::load_from(terrazzo_softgpu_symbol, "the software GPU", true, api) == status::ok);
-    std::unique_ptr<detail::device_allocator> one;
-    REQUIRE(detail::device_allocator::open(api, 0, parse_config(kind.conf), one) == status::ok);
-    void* block = nullptr;
-    REQUIRE(one->allocate(3 * mib, nullptr, 512, block) == status::ok);
-    REQUIRE(terrazzo_softgpu_fail("cuMemCreate", 1, CUDA_ERROR_ILLEGAL_ADDRESS, UINT64_MAX) == 0);
-    REQUIRE(terrazzo_softgpu_fail("cuMemAlloc", 1, CUDA_ERROR_ILLEGAL_ADDRESS, UINT64_MAX) == 0);
-    void* other = nullptr;
-    CHECK(one->allocate(40 * mib, nullptr, 512, other) == status::driver_error);
-    CHECK(std::string(last_error_message()).find("ILLEGAL_ADDRESS") != std::string::npos);
-    const std::uint64_t calls = api->call_count();
-    CHECK(one->allocate(40 * mib, nullptr, 512, other) == status::device_lost);
-    CHECK(std::string(last_error_message()).find("ILLEGAL_ADDRESS") != std::string::npos);
-    CHECK(one->deallocate(block) == status::ok);  // the books still work
-    CHECK(one->allocate(3 * mib, nullptr, 512, other) == status::ok);
-    std::size_t given_back = 0;
-    CHECK(one->trim(0, given_back) == status::device_lost);
-    CHECK(one->validate() == status::ok);
-    one.reset();
-    CHECK(api->call_count() <= calls + 1);  // the context is released
-    terrazzo_softgpu_fail(nullptr, 0, 0, 0);
-  }
 }
