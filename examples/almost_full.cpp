@@ -17,6 +17,7 @@
 #include "base/bytes.hpp"
 #include "support/choose_device.hpp"
 #include "support/cuda.hpp"
+#include "support/device_facts.hpp"
 #include "support/matrices.hpp"
 #include "support/size.hpp"
 #include "terrazzo/terrazzo.hpp"
@@ -248,24 +249,18 @@ int main(int argc, char** argv) {
     terrazzo::allocator device({.device = 0, .settings = terrazzo::config(), .driver_path = chosen.driver_path});
     const terrazzo::cublas_library library({}, chosen.driver_path);
 
-    // Of a larger card, what is too much is taken away first, for both halves.
-    if (!chosen.is_software) cuda.leave_free(memory_bytes.value_or(default_memory_bytes));
-    const std::size_t free_bytes = cuda.free_bytes();
-    if (free_bytes < least_memory_bytes)
-      throw std::runtime_error(terrazzo::detail::format_bytes(free_bytes) + " are free on the device, and this needs " +
-                               terrazzo::detail::format_bytes(least_memory_bytes));
+    const std::size_t free_bytes =
+        example::make_room(cuda, chosen, memory_bytes, default_memory_bytes, least_memory_bytes);
     const plan requests(free_bytes);
     const ending by_hand = run_by_hand(cuda, library, requests);
     const std::size_t free_bytes_again = cuda.free_bytes();
     const ending by_terrazzo = run_through_terrazzo(cuda, library, requests, device);
 
     const bool told = !by_hand.succeeded() && by_terrazzo.succeeded() && free_bytes_again == free_bytes;
+    nlohmann::ordered_json out;
+    out["passed"] = told;
+    example::put_device(out, chosen, cuda);
     if (json) {
-      nlohmann::ordered_json out;
-      out["passed"] = told;
-      out["device"] = chosen.is_software ? "soft" : "cuda";
-      out["device_memory_bytes"] = cuda.total_bytes();
-      out["compute_capability"] = cuda.compute_capability();
       out["device_free_bytes"] = free_bytes;
       out["device_free_bytes_second_time"] = free_bytes_again;
       out["live_peak_bytes"] = requests.live_peak_bytes();
@@ -273,9 +268,7 @@ int main(int argc, char** argv) {
       out["terrazzo"] = to_json(by_terrazzo);
       std::printf("%s\n", out.dump(2).c_str());
     } else {
-      std::printf("%s (%s), %s, compute capability %s, %s free\n", cuda.name().c_str(),
-                  chosen.is_software ? "the software GPU: no card is used" : "a card",
-                  terrazzo::detail::format_bytes(cuda.total_bytes()).c_str(), cuda.compute_capability().c_str(),
+      std::printf("%s, %s free\n", example::describe_device(out).c_str(),
                   terrazzo::detail::format_bytes(free_bytes).c_str());
       std::printf("the program: at most %zu MiB live, then two matrices multiplied\n",
                   requests.live_peak_bytes() / mib);

@@ -18,6 +18,7 @@
 #include "support/address_map.hpp"
 #include "support/choose_device.hpp"
 #include "support/cuda.hpp"
+#include "support/device_facts.hpp"
 #include "support/size.hpp"
 #include "terrazzo/terrazzo.hpp"
 
@@ -206,14 +207,8 @@ int main(int argc, char** argv) {
     const example::chosen_device chosen = example::choose_device(wanted_device, memory_bytes, default_memory_bytes);
     example::cuda cuda(chosen.driver_path);
 
-    // Of a larger card, what is too much is taken away first, for both runs.
-    if (!chosen.is_software) cuda.leave_free(memory_bytes.value_or(default_memory_bytes));
-    const std::size_t free_bytes = cuda.free_bytes();
-    if (free_bytes < least_memory_bytes)
-      throw std::runtime_error(
-          fmt::format("{} MiB are free on the device, and this needs {} MiB: give more with --memory, or free some "
-                      "of the card",
-                      free_bytes / mib, least_memory_bytes / mib));
+    const std::size_t free_bytes =
+        example::make_room(cuda, chosen, memory_bytes, default_memory_bytes, least_memory_bytes);
     const plan requests(free_bytes);
     const outcome plain =
         run(cuda, chosen.driver_path, requests, terrazzo::parse_config("expandable_segments:False"), "plain segments");
@@ -227,13 +222,11 @@ int main(int argc, char** argv) {
           {"freed block of 2 MiB; its memory may have moved", "the new block", "live block of 2 MiB"});
       if (!picture.flush()) throw std::runtime_error(fmt::format("--svg: '{}' cannot be written to its end", *svg));
     }
+    nlohmann::ordered_json out;
+    out["passed"] = flaw.empty();
+    out["flaw"] = flaw;
+    example::put_device(out, chosen, cuda);
     if (json) {
-      nlohmann::ordered_json out;
-      out["passed"] = flaw.empty();
-      out["flaw"] = flaw;
-      out["device"] = chosen.is_software ? "soft" : "cuda";
-      out["device_memory_bytes"] = cuda.total_bytes();
-      out["compute_capability"] = cuda.compute_capability();
       out["device_free_bytes"] = free_bytes;
       out["block_bytes"] = block_bytes;
       out["block_count"] = requests.block_count;
@@ -242,9 +235,7 @@ int main(int argc, char** argv) {
       out["default"] = standard.told;
       fmt::print("{}\n", out.dump(2));
     } else {
-      fmt::print("{} ({}), {} MiB, {} MiB free\n", cuda.name(),
-                 chosen.is_software ? "the software GPU: no card is used" : "a card", cuda.total_bytes() / mib,
-                 free_bytes / mib);
+      fmt::print("{}, {} MiB free\n", example::describe_device(out), free_bytes / mib);
       fmt::print("the program: {} blocks of 2 MiB, every second one freed, then one block of 90 % of what is free\n\n",
                  requests.block_count);
       print_table(plain.told, standard.told);

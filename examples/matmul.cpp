@@ -16,6 +16,7 @@
 #include "base/bytes.hpp"
 #include "support/choose_device.hpp"
 #include "support/cuda.hpp"
+#include "support/device_facts.hpp"
 #include "support/matrices.hpp"
 #include "support/size.hpp"
 #include "terrazzo/terrazzo.hpp"
@@ -200,10 +201,7 @@ nlohmann::ordered_json run(const options& with) {
 
   nlohmann::ordered_json out;
   out["passed"] = first.max_rel_error <= type.tolerance && identical && after.driver_calls == before.driver_calls;
-  out["device"] = chosen.is_software ? "soft" : "cuda";
-  out["device_name"] = cuda.name();
-  out["device_memory_bytes"] = cuda.total_bytes();
-  out["compute_capability"] = cuda.compute_capability();
+  example::put_device(out, chosen, cuda);
   out["conf"] = terrazzo::to_string(memory.settings());
   out["segments"] = memory.kind() == terrazzo::segment_kind::expandable ? "expandable" : "plain";
   out["m"] = with.m;
@@ -233,9 +231,7 @@ void print(const nlohmann::ordered_json& out) {
   const bool software = out["device"] == "soft";
   const auto line = [](const char* label, const std::string& text) { std::printf("%-12s %s\n", label, text.c_str()); };
   const auto size = [&](const char* key) { return terrazzo::detail::format_bytes(out[key].get<std::uint64_t>()); };
-  line("device", fmt::format("{} ({}), {}, compute capability {}", out["device_name"].get<std::string>(),
-                             software ? "the software GPU: no card is used" : "a card", size("device_memory_bytes"),
-                             out["compute_capability"].get<std::string>()));
+  line("device", example::describe_device(out));
   line("config", fmt::format("{}, {} segments", out["conf"] == "" ? "defaults" : out["conf"].get<std::string>(),
                              out["segments"].get<std::string>()));
   line("cuBLAS", fmt::format("{}, version {}", out["cublas"].get<std::string>(), out["cublas_version"].get<int>()));
