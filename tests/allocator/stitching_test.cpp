@@ -58,8 +58,6 @@ struct remains {
   [[nodiscard]] std::size_t bytes() const { return whole_chunks * 2 * mib + largest_suffix + largest_prefix; }
 };
 
-std::uintptr_t address_of(const void* block) { return reinterpret_cast<std::uintptr_t>(block); }
-
 /// A device of four chunks: A, B and C partly used, the fourth free. The middle of B is used, so that nothing free is
 /// larger than a chunk and the ends of two others.
 struct four_chunks {

@@ -33,6 +33,12 @@ struct session_on_streams : session {
     check();
     return last;
   }
+  status extend(void* block, std::size_t bytes) {
+    last = allocator->extend(block, bytes);
+    if (last == status::ok) blocks.resize(block, bytes);
+    check();
+    return last;
+  }
   status trim(std::size_t keep_bytes) {
     std::size_t given_back = 0;
     last = allocator->trim(keep_bytes, given_back);

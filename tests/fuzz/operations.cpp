@@ -43,6 +43,11 @@ constexpr operation_kind kinds[] = {
     // which block: used just before, and not
     {'f', 1, 20, [](trial& on, const arguments& given) { on.deallocate(given[0], true); }},
     {'F', 1, 8, [](trial& on, const arguments& given) { on.deallocate(given[0], false); }},
+    // which block, size, size
+    {'e', 3, 4,
+     [](trial& on, const arguments& given) {
+       on.extend(given[0], size_of({given[1], given[2]}));
+     }},
     {'u', 1, 3, [](trial& on, const arguments& given) { on.use(given[0]); }},
     // which of the blocks freed last
     {'d', 1, 2, [](trial& on, const arguments& given) { on.deallocate_again(given[0]); }},

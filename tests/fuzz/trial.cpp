@@ -128,6 +128,24 @@ void trial::deallocate(std::size_t which, bool uses) {
   if (!live_.empty()) free_block(which % live_.size(), uses);
 }
 
+void trial::extend(std::size_t which, std::size_t bytes) {
+  if (live_.empty()) return;
+  live_block& one = live_[which % live_.size()];
+  begin("on.extend(b{}, {})", one.number, bytes);
+  const status outcome = allocator_->extend(one.address, bytes);
+  const std::string call = step_;
+  say("CHECK({} {} status::ok);", call, outcome == status::ok ? "==" : "!=");
+  if (outcome != status::ok && outcome != status::out_of_memory &&
+      (outcome != status::driver_error || !(was_disturbed() || is_lossy_)))
+    report(fmt::format("{}: {}", to_string(outcome), terrazzo::last_error_message()));
+  check_growth();
+  if (outcome != status::ok) return;
+  blocks_->resize(one.address, bytes);
+  requested_bytes_ += bytes - one.bytes;
+  one.bytes = bytes;
+  if (one.most_bytes) one.most_bytes = std::max(*one.most_bytes, chunk_bytes_of(bytes, 512) + chunk_bytes);
+}
+
 void trial::use(std::size_t which) {
   if (live_.empty()) return;
   const live_block& one = live_[which % live_.size()];

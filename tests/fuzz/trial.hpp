@@ -49,6 +49,7 @@ class trial {
   void allocate(std::size_t bytes, std::size_t stream, std::size_t alignment);
   void deallocate(std::size_t which, bool uses);
   void use(std::size_t which);
+  void extend(std::size_t which, std::size_t bytes);
   void deallocate_again(std::size_t which);
   void deallocate_foreign(std::size_t which, std::size_t place);
   void complete(std::size_t stream, std::size_t count);

@@ -56,21 +56,17 @@ class program_blocks {
 
   /// Lists a block that the allocator has given for a stream, and fills it.
   void add(void* block, std::size_t bytes, std::size_t stream) {
-    const auto begin = reinterpret_cast<std::uintptr_t>(block);
-    const unsigned number = added_++;
-    const auto next = live_.lower_bound(begin);
-    if (next != live_.end() && next->first < begin + bytes) return note_overlap(number, next->second);
-    if (next != live_.begin() && std::prev(next)->first + std::prev(next)->second.bytes > begin)
-      return note_overlap(number, std::prev(next)->second);
-    for (std::size_t other = 0; other < stream_count; ++other) {
-      for (const work& each : pending_[other])
-        if (other != stream && each.begin < begin + bytes && begin < each.begin + each.bytes)
-          return note("b{} of stream {} has memory that was b{} of stream {}, whose work is still pending", number,
-                      stream, each.number, other);
-    }
-    if (terrazzo_softgpu_reach(begin, bytes, 1) != 1) return note("not all of b{} has memory", number);
-    live_.emplace(begin, live_block{number, bytes, stream, {}, {}});
-    put_work(begin, live_.at(begin));
+    list(added_++, reinterpret_cast<std::uintptr_t>(block), bytes, stream);
+  }
+
+  /// Notes that a live block has another size now, at its address and with its contents, and fills it anew.
+  void resize(void* block, std::size_t bytes) {
+    const auto found = live_.find(reinterpret_cast<std::uintptr_t>(block));
+    if (found == live_.end()) return;
+    const auto [begin, before] = *found;
+    if (before.marked) check_marks(before.number, begin, before.bytes, *before.marked);
+    live_.erase(found);
+    list(before.number, begin, bytes, before.stream);
   }
 
   /// Has the stream of a live block work with it.
@@ -93,6 +89,22 @@ class program_blocks {
 
  private:
   using mark = unsigned char;
+
+  void list(unsigned number, std::uintptr_t begin, std::size_t bytes, std::size_t stream) {
+    const auto next = live_.lower_bound(begin);
+    if (next != live_.end() && next->first < begin + bytes) return note_overlap(number, next->second);
+    if (next != live_.begin() && std::prev(next)->first + std::prev(next)->second.bytes > begin)
+      return note_overlap(number, std::prev(next)->second);
+    for (std::size_t other = 0; other < stream_count; ++other) {
+      for (const work& each : pending_[other])
+        if (other != stream && each.begin < begin + bytes && begin < each.begin + each.bytes)
+          return note("b{} of stream {} has memory that was b{} of stream {}, whose work is still pending", number,
+                      stream, each.number, other);
+    }
+    if (terrazzo_softgpu_reach(begin, bytes, 1) != 1) return note("not all of b{} has memory", number);
+    live_.emplace(begin, live_block{number, bytes, stream, {}, {}});
+    put_work(begin, live_.at(begin));
+  }
 
   struct live_block {
     unsigned number;
@@ -145,7 +157,9 @@ class program_blocks {
     if (one.found) check_marks(one.number, one.begin, one.bytes, *one.found);
     for_each_place(one.begin, one.bytes, [&](std::uintptr_t at) { *byte_at(at) = value_at(at, one.left); });
     const auto live = live_.find(one.begin);
-    if (live != live_.end() && live->second.number == one.number) live->second.marked = one.left;
+    // What was put in before the block was resized leaves marks for its size then.
+    if (live != live_.end() && live->second.number == one.number && live->second.bytes == one.bytes)
+      live->second.marked = one.left;
   }
 
   void check_marks(unsigned number, std::uintptr_t begin, std::size_t bytes, mark expected) {
