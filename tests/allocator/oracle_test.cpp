@@ -104,7 +104,7 @@ TEST_CASE("oracle: random programs on one stream") {
 TEST_CASE("oracle: random programs on several streams") {
   for (const kind_case& kind : kinds) {
     tally sum;
-    for (std::uint64_t seed = 11; seed <= 16; ++seed) run_program(kind.conf, seed, 4, 3000, sum);
+    for (std::uint64_t seed = 11; seed <= 20; ++seed) run_program(kind.conf, seed, 4, 3000, sum);
     CHECK(sum.failures > 0);
     CHECK(sum.extended > 0);
   }

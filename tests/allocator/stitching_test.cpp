@@ -192,6 +192,21 @@ TEST_CASE("stitching: a request that an edge would save a chunk is served withou
   CHECK(on.is_valid());
 }
 
+TEST_CASE("stitching: a request shares no edge of what it lies on itself") {
+  session on("memory=32MiB;completion=manual");
+  for (const std::size_t stream : {1, 2}) REQUIRE(on.allocate(100, stream) != nullptr);
+  // Side by side, with the border in the middle of a chunk: one that its stream alone may have, one that is idle.
+  void* own = on.allocate(12 * mib + 384 * kib, 1);  // behind two slabs of 64 KiB
+  void* idle = on.allocate(3 * mib + 512 * kib, 2);
+  REQUIRE(idle == static_cast<char*>(own) + 12 * mib + 384 * kib);
+  on.work_on(1);
+  REQUIRE(on.deallocate(own) == status::ok);
+  REQUIRE(on.deallocate(idle) == status::ok);
+  terrazzo_softgpu_complete(on.streams[2], UINT64_MAX);
+  CHECK(on.allocate(16 * mib + 128 * kib, 1) == own);  // both, and a little more
+  CHECK(on.is_valid());
+}
+
 TEST_CASE("stitching: what one stream has finished serves the second that comes") {
   session on("memory=256MiB;backed=0", "on_miss:create");
   void* first = on.allocate(20 * mib, 1);
