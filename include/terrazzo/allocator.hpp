@@ -72,9 +72,10 @@ class TERRAZZO_API allocator {
 
   /// Makes a live block at least `bytes` large where it is: its address and contents stay. `bytes` less than it has only
   /// changes what counts as requested. Errors: out_of_memory, also if another block lies behind it (allocate anew, copy
-  /// and free then); foreign_pointer, wrong_device, double_free, shut_down, device_lost, driver_error,
-  /// out_of_host_memory; then nothing has changed. Order: the new bytes belong to the block's stream. Threads: the
-  /// block must not be freed meanwhile. Cost: tens of nanoseconds if what lies behind it is cached, else driver calls.
+  /// and free then); invalid_argument for 0 bytes; foreign_pointer, wrong_device, double_free, shut_down, device_lost,
+  /// driver_error, out_of_host_memory; then nothing has changed. Order: the new bytes belong to the block's stream.
+  /// Threads: the block must not be freed meanwhile. Cost: tens of nanoseconds if what lies behind it is cached, else
+  /// driver calls.
   status try_extend(void* block, std::size_t bytes) noexcept;
 
   /// Gives cached device memory back to the driver until at most `keep_bytes` are reserved, or nothing cached is left.

@@ -97,8 +97,8 @@ TERRAZZO_API terrazzo_status_t terrazzo_allocator_deallocate(terrazzo_allocator_
                                                              void* block) TERRAZZO_NOEXCEPT;
 
 /* Makes a live block at least `bytes` large where it is: its address and contents stay. Errors: out_of_memory, also if
- * another block lies behind it; foreign_pointer, wrong_device, double_free, shut_down, device_lost, driver_error; then
- * nothing has changed. The block must not be freed meanwhile. */
+ * another block lies behind it; invalid_argument for 0 bytes; foreign_pointer, wrong_device, double_free, shut_down,
+ * device_lost, driver_error; then nothing has changed. The block must not be freed meanwhile. */
 TERRAZZO_API terrazzo_status_t terrazzo_allocator_extend(terrazzo_allocator_t* allocator, void* block,
                                                          size_t bytes) TERRAZZO_NOEXCEPT;
 

@@ -309,6 +309,8 @@ status device_allocator::find_requested_bytes(const void* pointer, std::size_t& 
 
 status device_allocator::extend(void* pointer, std::size_t bytes) noexcept {
   const auto address = reinterpret_cast<std::uintptr_t>(pointer);
+  if (bytes == 0)
+    return fail(status::invalid_argument, "the block at {:#x} cannot have 0 bytes: free it instead", address);
   if (bytes > largest_request)
     return fail(status::out_of_memory, "{} bytes were asked for, more than any device holds", bytes);
   location found;

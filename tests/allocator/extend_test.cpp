@@ -82,6 +82,8 @@ TEST_CASE("extend: a small block grows within its size class") {
   CHECK(on.allocator->extend(block, 9216) == status::ok);
   CHECK(on.allocator->stats().requested_bytes.current == 9216);
   CHECK(on.allocator->extend(block, 70000) == status::out_of_memory);
+  CHECK(on.allocator->extend(block, 0) == status::invalid_argument);
+  CHECK(on.allocator->stats().requested_bytes.current == 9216);
   CHECK(on.is_valid());
   REQUIRE(on.deallocate(block) == status::ok);
   CHECK(on.allocator->extend(block, 100) == status::double_free);

@@ -135,7 +135,9 @@ void trial::extend(std::size_t which, std::size_t bytes) {
   const status outcome = allocator_->extend(one.address, bytes);
   const std::string call = step_;
   say("CHECK({} {} status::ok);", call, outcome == status::ok ? "==" : "!=");
-  if (outcome != status::ok && outcome != status::out_of_memory &&
+  if ((outcome == status::invalid_argument) != (bytes == 0))
+    report(fmt::format("the status {} for these bytes", to_string(outcome)));
+  if (outcome != status::ok && outcome != status::out_of_memory && outcome != status::invalid_argument &&
       (outcome != status::driver_error || !(was_disturbed() || is_lossy_)))
     report(fmt::format("{}: {}", to_string(outcome), terrazzo::last_error_message()));
   check_growth();
