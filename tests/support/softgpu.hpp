@@ -5,6 +5,7 @@
 #include <doctest/doctest.h>
 
 #include <cstdint>
+#include <cstdlib>
 #include <memory>
 #include <string>
 #include <vector>
@@ -20,8 +21,14 @@ struct softgpu_session {
   explicit softgpu_session(const char* spec) {
     const int configured = terrazzo_softgpu_configure(spec);
     REQUIRE_MESSAGE(configured == 0, terrazzo_softgpu_message());
-    const status loaded = detail::driver::load_from(terrazzo_softgpu_symbol, "the software GPU in process", true, api);
-    REQUIRE_MESSAGE(loaded == status::ok, last_error_message());
+    // A program that is linked against the driver's file loads that, as any program would.
+    const char* file = std::getenv("TERRAZZO_TEST_DRIVER");
+    const status loaded =
+        file != nullptr ? detail::driver::load(file, api)
+                        : detail::driver::load_from(terrazzo_softgpu_symbol, "the software GPU in process", true, api);
+    REQUIRE_MESSAGE(loaded == status::ok, std::string(last_error_message()));
+    // What is steered is what is called.
+    REQUIRE(reinterpret_cast<void*>(api->functions().cuInit) == terrazzo_softgpu_symbol("cuInit"));
     int count = 0;
     REQUIRE(api->functions().cuDeviceGetCount(&count) == CUDA_SUCCESS);
     for (int device = 0; device < count; ++device) {
